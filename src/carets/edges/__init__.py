@@ -1,0 +1,1 @@
+"""Where the outside comes in: WebSocket, stock Yjs door, REST and pages. Sole importers of aiohttp."""

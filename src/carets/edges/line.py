@@ -1,0 +1,167 @@
+"""One WebSocket as a room sees it, and the heartbeat that finds the dead ones.
+
+Owns: raw writes, what waits in the transport, when it has drained, silence. Does not know: messages, rooms.
+Frames of a broadcast are written as they are (``protocol.dialect``); ping, pong and close are aiohttp's.
+
+Invariants:
+  1. After a write that leaves more than `OUTBOX_BYTES_FULL` waiting, `on_drained` is called once when it has left.
+  2. A line that still drains counts as alive, whatever it does not say.
+
+Source: RFC 6455, 5.5.2; docs/PROTOCOL.md, "Heartbeat".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket as sockets
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from carets import limits
+from carets.errors import CaretsError, Code, Unavailable
+
+_CLOSE_WAIT_S = 2.0
+"""Seconds for the peer to answer a close frame, and for the last bytes to leave."""
+
+_LOOK_EVERY_S = 1.0
+"""Seconds between the heartbeat's looks at all lines."""
+
+
+class Line:
+    """A member's way out, over a WebSocket that was upgraded."""
+
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        self.socket = socket
+        self.on_drained: Callable[[], None] = lambda: None
+        self.heard_at_s = asyncio.get_running_loop().time()
+        self.was_pinged = False
+        self.closed_with: CaretsError | None = None
+        self._request = request
+        self._transport = transport
+        self._draining: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._waiting_before = 0
+        transport.set_write_buffer_limits(high=limits.OUTBOX_BYTES_FULL)
+        raw = transport.get_extra_info("socket")
+        if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
+            # Otherwise the kernel would hold megabytes of a large file before other files' edits on a slow line.
+            with contextlib.suppress(OSError):
+                raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, limits.OUTBOX_BYTES_FULL)
+
+    def write(self, data: bytes) -> int:
+        """Take bytes; returns how many wait."""
+        if self._transport.is_closing():
+            return 0
+        self._transport.write(data)
+        waiting = self._transport.get_write_buffer_size()
+        if waiting > limits.OUTBOX_BYTES_FULL and self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        return waiting
+
+    async def _drain(self) -> None:
+        try:
+            await self._request.writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            self._draining = None
+        self.on_drained()
+
+    def close(self, error: CaretsError) -> None:
+        """Send the close frame after all that was written, and end the connection."""
+        if self.closed_with is None:
+            self.closed_with = error
+            self._closing = asyncio.create_task(self._close(error))
+
+    async def _close(self, error: CaretsError) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_WAIT_S):
+                await self.socket.close(code=int(error.code), message=error.row.text.encode())
+        except (TimeoutError, ConnectionError):
+            self._transport.abort()
+
+    async def finish(self) -> None:
+        """Wait for a close that is under way, and stop waiting for a drain."""
+        if self._draining is not None:
+            self._draining.cancel()
+        if self._closing is not None:
+            await self._closing
+
+    async def frames(self) -> AsyncIterator[bytes | str]:
+        """Data frames as they come, binary as bytes and text as str, until the connection ends."""
+        while True:
+            message = await self.socket.receive()
+            self.heard_at_s = asyncio.get_running_loop().time()
+            self.was_pinged = False
+            if message.type is WSMsgType.BINARY or message.type is WSMsgType.TEXT:
+                yield message.data
+            elif message.type is WSMsgType.PING:
+                await self.socket.pong(message.data)
+            elif message.type is not WSMsgType.PONG:
+                return
+            while self._transport.get_write_buffer_size() > limits.OUTBOX_BYTES_HARD:
+                # Its answers pile up: what it says next can wait until it has read them.
+                await self._request.writer.drain()
+
+    async def look(self, now_s: float) -> None:
+        """The heartbeat's look: ping a silent line, close a dead one."""
+        waiting = self._transport.get_write_buffer_size()
+        drains = waiting < self._waiting_before
+        self._waiting_before = waiting
+        silence_s = now_s - self.heard_at_s
+        if drains or silence_s < limits.PING_EVERY_S:
+            return
+        if silence_s >= limits.PING_EVERY_S + limits.PONG_WAIT_S:
+            self.close(Unavailable(Code.SILENT))
+        elif not self.was_pinged and waiting <= limits.OUTBOX_BYTES_FULL:
+            self.was_pinged = True
+            with contextlib.suppress(ConnectionError):
+                await self.socket.ping()
+
+
+class Heartbeat:
+    """All lines of this process, looked at once a second by one task."""
+
+    def __init__(self) -> None:
+        self.lines: set[Line] = set()
+
+    async def run(self) -> None:
+        """Look at every line, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for line in list(self.lines):
+                await line.look(loop.time())
+
+
+@contextlib.asynccontextmanager
+async def open_line(
+    request: web.Request, heartbeat: Heartbeat, protocol: str, frame_bytes_max: int
+) -> AsyncIterator[Line]:
+    """Upgrade a request, and watch over the line while the caller uses it.
+
+    A message above `frame_bytes_max` bytes is closed by aiohttp with 1009 before it is held in memory.
+    """
+    socket = web.WebSocketResponse(
+        protocols=(protocol,),
+        compress=False,
+        autoping=False,
+        max_msg_size=frame_bytes_max,
+        timeout=_CLOSE_WAIT_S,
+    )
+    await socket.prepare(request)
+    line = Line(request, socket)
+    heartbeat.lines.add(line)
+    try:
+        yield line
+    finally:
+        heartbeat.lines.discard(line)
+        await line.finish()
+        if not socket.closed:
+            with contextlib.suppress(ConnectionError):
+                await socket.close(code=WSCloseCode.OK)

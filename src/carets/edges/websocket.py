@@ -1,0 +1,95 @@
+"""The door of ``carets.v1``: one WebSocket per workspace.
+
+Owns: the way of a connection from upgrade to close. Does not know: what frames mean to a room.
+
+Invariant: whatever a connection sends or however it ends, only this connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from carets import limits
+from carets.edges.line import Heartbeat, Line, open_line
+from carets.errors import CaretsError, Code, Refused, WireError
+from carets.protocol import messages
+from carets.protocol.dialect import CARETS
+from carets.rooms.lobby import Lobby
+from carets.rooms.member import Member
+from carets.rooms.room import Room
+
+_log = structlog.get_logger("carets.websocket")
+
+
+class WebSocketDoor:
+    """``GET /ws/{workspace_id}``."""
+
+    def __init__(self, lobby: Lobby, heartbeat: Heartbeat) -> None:
+        self._lobby = lobby
+        self._heartbeat = heartbeat
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection until it ends."""
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        if CARETS.name not in [word.strip() for word in offered.split(",")]:
+            raise Refused(Code.BODY_MALFORMED, f"this door speaks the WebSocket subprotocol {CARETS.name} only")
+        async with open_line(request, self._heartbeat, CARETS.name, limits.FRAME_BYTES_MAX) as line:
+            try:
+                hello = await _hello(line)
+                room = await self._lobby.enter(request.match_info["workspace_id"])
+                member = room.join(hello, CARETS, line)
+            except CaretsError as error:
+                self._lobby.note(error)
+                _log.info("refused", workspace=request.match_info["workspace_id"], error=str(error))
+                line.write(CARETS.notice(messages.encode_notice(messages.refusal(error))))
+                line.close(error)
+                return line.socket
+            line.on_drained = lambda: room.drained(member)
+            _log.info("member_joined", workspace=room.id, member=member.id, role=member.role.label)
+            try:
+                await self._serve(room, member, line)
+            finally:
+                room.leave(member)
+                reason = str(line.closed_with) if line.closed_with else f"closed by peer: {line.socket.close_code}"
+                _log.info("member_left", workspace=room.id, member=member.id, reason=reason)
+        return line.socket
+
+    async def _serve(self, room: Room, member: Member, line: Line) -> None:
+        try:
+            async for frame in line.frames():
+                if member.gone is not None:
+                    return
+                if isinstance(frame, bytes):
+                    room.receive(member, frame)
+                else:
+                    request = messages.decode_request(frame)
+                    if isinstance(request, messages.OpenFile):
+                        await room.open_file(member, request)
+                    else:
+                        room.request(member, request)
+        except CaretsError as error:
+            self._lobby.note(error)
+            _log.warning("member_refused", workspace=room.id, member=member.id, error=str(error))
+            room.expel(member, error)
+        except ConnectionError:
+            return
+        except Exception as error:
+            room.fail(error)
+
+
+async def _hello(line: Line) -> messages.Hello:
+    """The first frame. Raises: WireError when it is none, or does not come in time."""
+    try:
+        async with asyncio.timeout(limits.HELLO_WAIT_S):
+            async for frame in line.frames():
+                if isinstance(frame, str):
+                    request = messages.decode_request(frame)
+                    if isinstance(request, messages.Hello):
+                        return request
+                break
+    except TimeoutError:
+        pass
+    raise WireError(Code.HELLO_EXPECTED)

@@ -1,0 +1,81 @@
+"""The stock door: plain y-protocols for one file, as ``y-websocket`` and every other Yjs provider speak it.
+
+Owns: the key in the address or the subprotocol, and which errors end such a connection. Does not know: the room's rules.
+
+Source: y-websocket 3.1.0, src/y-websocket.js; docs/PROTOCOL.md, "The stock door".
+"""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+
+from carets import limits
+from carets.edges.line import Heartbeat, Line, open_line
+from carets.errors import CaretsError, Code, Refused, WireError
+from carets.protocol import messages
+from carets.protocol.dialect import STOCK
+from carets.rooms.lobby import Lobby
+from carets.rooms.member import Member
+from carets.rooms.room import Room
+
+_log = structlog.get_logger("carets.yjs")
+
+
+class StockDoor:
+    """``GET /yjs/{workspace_id}/{path}``."""
+
+    def __init__(self, lobby: Lobby, heartbeat: Heartbeat) -> None:
+        self._lobby = lobby
+        self._heartbeat = heartbeat
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Serve one connection until it ends."""
+        async with open_line(request, self._heartbeat, STOCK.name, limits.STOCK_FRAME_BYTES_MAX) as line:
+            room = member = None
+            try:
+                room = await self._lobby.enter(request.match_info["workspace_id"])
+                key = _key(request, room)
+                file_id = room.files.at_path(request.match_info["path"]).file_id
+                member = room.join(messages.Hello(key=key), STOCK, line)
+                line.on_drained = lambda: room.drained(member)
+                await room.open_stock_file(member, file_id)
+                _log.info("member_joined", workspace=room.id, member=member.id, role=member.role.label, door="yjs")
+                await _serve(room, member, line, file_id)
+            except CaretsError as error:
+                self._lobby.note(error)
+                _log.info("refused", workspace=request.match_info["workspace_id"], error=str(error), door="yjs")
+                if room is not None and member is not None:
+                    room.expel(member, error)
+                line.close(error)
+            except ConnectionError:
+                pass
+            except Exception as error:
+                if room is None:
+                    raise
+                room.fail(error)
+            finally:
+                if room is not None and member is not None:
+                    room.leave(member)
+                    _log.info("member_left", workspace=room.id, member=member.id, door="yjs")
+        return line.socket
+
+
+async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
+    async for frame in line.frames():
+        if member.gone is not None:
+            return
+        if isinstance(frame, str):
+            raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes binary frames only")
+        room.receive_stock(member, file_id, frame)
+
+
+def _key(request: web.Request, room: Room) -> str:
+    """The key in the query or after ``yjs`` among the subprotocols. Raises: Refused OWNER_KEY_IN_QUERY."""
+    if key := request.query.get("key", ""):
+        link = room.find_link(key)
+        if link is not None and link.role == "owner":
+            raise Refused(Code.OWNER_KEY_IN_QUERY)
+        return key
+    offered = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    return next((word for word in offered if word and word != STOCK.name), "")

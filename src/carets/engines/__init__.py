@@ -1,0 +1,1 @@
+"""What keeps the promises of ``rooms.store``: one module for each place to keep things."""

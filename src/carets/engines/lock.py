@@ -1,0 +1,77 @@
+"""The data directory, held by one process at a time.
+
+Owns: the directory itself and the lock in it. Does not know: what is kept there.
+
+Invariant: of all processes on this machine, at most one holds a `DataDirectory` for a path. The lock goes
+with the process, however that ends; the file stays, and names the last holder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from carets.errors import Misconfigured
+
+LOCK_NAME = "lock"
+
+
+@dataclass(slots=True)
+class DataDirectory:
+    """A directory that is ours for the life of this process. Made by `lock` only."""
+
+    path: Path
+    _descriptor: int
+
+    @classmethod
+    def lock(cls, path: Path) -> DataDirectory:
+        """Make the directory when it is missing, readable by its owner only, and take its lock without waiting.
+
+        Raises: Misconfigured when it cannot be made or written, or when another process holds it.
+        """
+        try:
+            _make(path)
+            descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Misconfigured(
+                f"the data directory {path} cannot be written ({error.strerror}): check its owner and rights,"
+                " or name another with --data"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise Misconfigured(
+                f"the data directory {path} is in use by process {holder}: end that one, or name another with --data"
+            ) from error
+        except OSError as error:
+            os.close(descriptor)
+            raise Misconfigured(
+                f"the data directory {path} cannot be locked ({error.strerror}): use a local disk with free space"
+            ) from error
+        return cls(path, descriptor)
+
+    def release(self) -> None:
+        """Let another process have it. Ending the process does the same."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _make(path: Path) -> None:
+    """Make a directory and what is missing above it, so that a power cut cannot take their names back."""
+    missing = [directory for directory in (path, *path.parents) if not directory.exists()]
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in missing:
+        with contextlib.suppress(OSError):  # some file systems cannot sync a directory
+            descriptor = os.open(directory.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

@@ -1,0 +1,508 @@
+"""Keeps the promises of ``rooms.store`` in one SQLite file.
+
+Owns: the writer thread with its group commit, the readers, the SQL. Does not know: rooms, or what is in an update.
+
+Invariants:
+  1. Nobody is answered before the COMMIT that covers their write returned; ``synchronous=FULL`` syncs before that.
+  2. All that waits when the writer is free goes into one transaction; if that fails, each is tried alone.
+  3. After a failed transaction the connection is rolled back, or closed and opened anew.
+  4. Reads never run on the event loop, and see every write that was asked for before them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from carets.engines.record import decode_record, encode_record
+from carets.engines.sqlite_file import LOG_PAGES_MAX, connect_reader, connect_writer, open_file
+from carets.errors import Code
+from carets.protocol.messages import FileRecord
+from carets.rooms.store import (
+    Batch,
+    Checkpoint,
+    FileAppend,
+    FileLog,
+    LinkRecord,
+    LogEntry,
+    StoreFailed,
+    WorkspaceRecord,
+)
+
+T = TypeVar("T")
+
+READERS = 2
+"""Threads that read: one large load must not keep a small one waiting; more would only fight over Python's lock."""
+
+
+# -- threads
+
+
+def _failure(error: Exception) -> StoreFailed:
+    detail = error.detail if isinstance(error, StoreFailed) else f"{type(error).__name__}: {error}"
+    failure = StoreFailed(Code.UNAVAILABLE, detail)
+    failure.__cause__ = error
+    return failure
+
+
+def _closed() -> StoreFailed:
+    return StoreFailed(Code.UNAVAILABLE, "the store is closed")
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A write that waits: how to do it, about how many bytes it adds, and whom to tell."""
+
+    work: Callable[[sqlite3.Connection], object]
+    bytes_added: int
+    future: asyncio.Future[Any]
+    result: object = None
+    failure: StoreFailed | None = None
+
+
+def _tell(jobs: list[_Job]) -> None:
+    """On the event loop: answer all of one commit."""
+    for job in jobs:
+        if job.future.done():
+            continue
+        if job.failure is None:
+            job.future.set_result(job.result)
+        else:
+            job.future.set_exception(job.failure)
+
+
+class _Writer:
+    """The one thread that writes.
+
+    What waits needs no bound in bytes of its own: a room has one batch in flight, of `limits.BATCH_BYTES_MAX` at most.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, reconnect: Callable[[], sqlite3.Connection]) -> None:
+        self._connection: sqlite3.Connection | None = connection
+        self._reconnect = reconnect
+        self._wake = threading.Condition()
+        self._waiting: list[_Job] = []
+        self._is_closing = False
+        self._last: asyncio.Future[Any] | None = None
+        self._log_pages = 0
+        self._thread = threading.Thread(target=self._run, name="carets-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T], bytes_added: int = 0) -> T:
+        """Run `work` in the next transaction and return what it returned, once that is durable.
+
+        A caller that is cancelled leaves its write where it is: it is done whole, or fails whole.
+        """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        with self._wake:
+            if self._is_closing:
+                raise _closed()
+            self._waiting.append(_Job(work, bytes_added, future))
+            self._last = future
+            self._wake.notify()
+        return await asyncio.shield(future)
+
+    async def settled(self) -> None:
+        """Wait until every write that was asked for before is done or has failed: they are answered in order."""
+        last = self._last
+        if last is not None and not last.done() and last.get_loop() is asyncio.get_running_loop():
+            await asyncio.wait([last])
+
+    def close(self) -> None:
+        """Do what still waits, then end. For any thread but the event loop's."""
+        with self._wake:
+            self._is_closing = True
+            self._wake.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._waiting and not self._is_closing:
+                    self._wake.wait()
+                jobs, self._waiting = self._waiting, []
+            if not jobs:
+                break
+            if not self._commit(jobs) and len(jobs) > 1:
+                for job in jobs:
+                    self._commit([job])
+            for loop in {job.future.get_loop() for job in jobs}:
+                with suppress(RuntimeError):  # a loop that has ended has nobody to tell
+                    loop.call_soon_threadsafe(_tell, [job for job in jobs if job.future.get_loop() is loop])
+            self._trim()
+        self._drop_connection()
+
+    def _commit(self, jobs: list[_Job]) -> bool:
+        """Do all of `jobs` in one transaction, or none, and note in each how it went."""
+        try:
+            connection = self._connection = self._connection or self._reconnect()
+            connection.execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                job.result = job.work(connection)
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - the process's one writer must outlive whatever one write does
+            self._roll_back()
+            for job in jobs:
+                job.failure = _failure(error)
+            return False
+        for job in jobs:
+            job.failure = None
+            self._log_pages += 2 + job.bytes_added // 4096
+        return True
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._drop_connection()
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _trim(self) -> None:
+        """Move a long SQLite log into the file: here and not in a COMMIT, where somebody would wait for it."""
+        if self._log_pages >= LOG_PAGES_MAX and self._connection is not None:
+            self._log_pages = 0
+            with suppress(sqlite3.Error):  # what is in the log stays there, and is safe
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+class _Readers:
+    """Some threads that read, each read seeing one moment of the file."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="carets-reader")
+        self._idle: queue.SimpleQueue[sqlite3.Connection | None] = queue.SimpleQueue()
+        self._is_closing = False
+        for _ in range(READERS):
+            self._idle.put(None)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns. Raises: StoreFailed."""
+        if self._is_closing:
+            raise _closed()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, work)
+
+    def close(self) -> None:
+        """Finish the reads that were begun, then end. For any thread but the event loop's."""
+        self._is_closing = True
+        self._threads.shutdown()
+        while not self._idle.empty():
+            connection = self._idle.get()
+            if connection is not None:
+                connection.close()
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._idle.get()
+        try:
+            if connection is None:
+                connection = self._connect()
+            connection.execute("BEGIN")
+            result = work(connection)
+            connection.execute("COMMIT")
+        except Exception as error:
+            # A new connection is the simplest known state.
+            if connection is not None:
+                connection.close()
+                connection = None
+            raise _failure(error) from error
+        else:
+            return result
+        finally:
+            self._idle.put(connection)
+
+
+# -- SQL
+
+_CURRENT = "workspaces JOIN files USING (workspace) WHERE workspace_id = ? AND file_id = ?"
+_LAST_SEQ = "coalesce((SELECT seq + count - 1 FROM log WHERE log.document = {0} ORDER BY seq DESC LIMIT 1), 0)"
+_PUT_UPDATES = f"""
+    INSERT INTO log (document, seq, count, record) SELECT document, ?, ?, ? FROM {_CURRENT}
+    AND {_LAST_SEQ.format("files.document")} = ? - 1
+"""  # noqa: S608 - made of our own constants
+_PUT_CLAIM = f"""
+    INSERT INTO client_ids (document, client_id, person) SELECT document, ?, ? FROM {_CURRENT}
+    ON CONFLICT (document, client_id) DO UPDATE SET person = excluded.person WHERE person = excluded.person
+"""  # noqa: S608 - made of our own constants
+_PUT_DOCUMENT = """
+    INSERT INTO documents (workspace, file_id, epoch) SELECT workspace, ?, ? FROM workspaces WHERE workspace_id = ?
+    ON CONFLICT DO NOTHING
+"""
+_PUT_FILE = """
+    INSERT INTO files (workspace, file_id, document, path, eol, deleted_at_ms)
+    SELECT workspace, file_id, document, ?, ?, ? FROM workspaces JOIN documents USING (workspace)
+    WHERE workspace_id = ? AND file_id = ? AND epoch = ?
+    ON CONFLICT (workspace, file_id) DO UPDATE SET document = excluded.document, path = excluded.path,
+        eol = excluded.eol, deleted_at_ms = excluded.deleted_at_ms
+"""
+_PUT_PATH = f"""
+    INSERT INTO paths (workspace, path, document) SELECT workspace, path, document FROM {_CURRENT}
+    ON CONFLICT DO NOTHING
+"""  # noqa: S608 - made of our own constants
+_PUT_LINK = """
+    INSERT INTO links (workspace, link_id, role, key_hash, name, created_at_ms, expires_at_ms, revoked_at_ms)
+    SELECT workspace, ?, ?, ?, ?, ?, ?, ? FROM workspaces WHERE workspace_id = ?
+    ON CONFLICT (workspace, link_id) DO UPDATE SET role = excluded.role, key_hash = excluded.key_hash,
+        name = excluded.name, created_at_ms = excluded.created_at_ms, expires_at_ms = excluded.expires_at_ms,
+        revoked_at_ms = excluded.revoked_at_ms
+"""
+_PUT_CHECKPOINT = """
+    INSERT INTO checkpoints (document, seq, state) VALUES (?, ?, ?)
+    ON CONFLICT (document) DO UPDATE SET seq = excluded.seq, state = excluded.state WHERE excluded.seq >= seq
+"""
+_RECORDS_AFTER = """
+    SELECT seq, record FROM log WHERE document = :document
+    AND seq >= coalesce((SELECT max(seq) FROM log WHERE document = :document AND seq <= :after + 1), 1) ORDER BY seq
+"""
+_FORMER_CLIENT_IDS = """
+    SELECT DISTINCT client_id FROM paths JOIN client_ids USING (document)
+    WHERE workspace = ? AND path = ? AND document <> ?
+"""
+
+
+def _do_one(connection: sqlite3.Connection, complaint: str, sql: str, values: tuple[object, ...]) -> None:
+    """Run what must change exactly one row. Raises: StoreFailed with the complaint."""
+    if connection.execute(sql, values).rowcount != 1:
+        raise StoreFailed(Code.UNAVAILABLE, complaint)
+
+
+def _find_document(connection: sqlite3.Connection, workspace_id: str, file_id: int) -> tuple[int, int, str, int]:
+    """The document of a file, its workspace, its path and the number of its last update. Raises: StoreFailed."""
+    last_seq = _LAST_SEQ.format("files.document")
+    sql = f"SELECT document, workspace, path, {last_seq} FROM {_CURRENT}"  # noqa: S608 - made of our own constants
+    row: tuple[int, int, str, int] | None = connection.execute(sql, (workspace_id, file_id)).fetchone()
+    if row is None:
+        raise StoreFailed(Code.UNAVAILABLE, f"no file {file_id} in workspace {workspace_id}")
+    return row
+
+
+def _put_file(connection: sqlite3.Connection, workspace_id: str, file: FileRecord) -> None:
+    connection.execute(_PUT_DOCUMENT, (file.file_id, file.epoch, workspace_id))
+    values = (file.path, file.eol, file.deleted_at_ms, workspace_id, file.file_id, file.epoch)
+    _do_one(connection, f"no workspace {workspace_id}", _PUT_FILE, values)
+    connection.execute(_PUT_PATH, (workspace_id, file.file_id))
+
+
+def _put_link(connection: sqlite3.Connection, workspace_id: str, link: LinkRecord) -> None:
+    _do_one(connection, f"no workspace {workspace_id}", _PUT_LINK, (*link, workspace_id))
+
+
+def _records_after(connection: sqlite3.Connection, document: int, after_seq: int, count_max: int) -> list[LogEntry]:
+    """Entries number ``after_seq + 1`` and on, at most `count_max` (-1: all)."""
+    entries: list[LogEntry] = []
+    for seq, record in connection.execute(_RECORDS_AFTER, {"document": document, "after": after_seq}):
+        entries += decode_record(record)[max(0, after_seq + 1 - seq) :]
+        if 0 <= count_max <= len(entries):
+            return entries[:count_max]
+    return entries
+
+
+@dataclass(slots=True)
+class _Write:
+    """A batch as it was when it was given: the caller's lists may change while it waits."""
+
+    workspace_id: str
+    files: list[FileRecord]
+    appends: list[tuple[int, int, int, bytes, list[tuple[int, str]]]]
+    bytes_added: int
+
+    @classmethod
+    def of(cls, batch: Batch) -> _Write:
+        try:
+            appends = [_freeze(append) for append in batch.appends]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _failure(error) from error
+        return cls(batch.workspace_id, list(batch.files), appends, sum(len(record) for *_, record, _ in appends))
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        for file in self.files:
+            _put_file(connection, self.workspace_id, file)
+        for file_id, seq, count, record, claims in self.appends:
+            at = (self.workspace_id, file_id)
+            if count:
+                complaint = f"update {seq} of file {file_id} does not follow the log, or there is no such file"
+                _do_one(connection, complaint, _PUT_UPDATES, (seq, count, record, *at, seq))
+            for client_id, person in claims:
+                complaint = f"client id {client_id} of file {file_id} is somebody else's, or there is no such file"
+                _do_one(connection, complaint, _PUT_CLAIM, (client_id, person, *at))
+
+
+def _freeze(append: FileAppend) -> tuple[int, int, int, bytes, list[tuple[int, str]]]:
+    return append.file_id, append.seq, len(append.entries), encode_record(append.entries), list(append.claims)
+
+
+# -- the store
+
+
+class SqliteStore:
+    """A `Store` in one file. Open it with `open`, end with `close`; after that, every call raises StoreFailed."""
+
+    def __init__(self, writer: _Writer, readers: _Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    @classmethod
+    def open(cls, path: Path, *, connection_class: type[sqlite3.Connection] = sqlite3.Connection) -> SqliteStore:
+        """Open the file, make it when missing, and bring its schema up to date. Blocks: for start-up only.
+
+        The caller holds the data directory's lock. `connection_class` lets tests fail what they like.
+
+        Raises: Misconfigured when the file cannot be used, before anything in it was changed.
+        """
+        connection = open_file(path, connection_class)
+        writer = _Writer(connection, lambda: connect_writer(path, connection_class))
+        return cls(writer, _Readers(lambda: connect_reader(path, connection_class)))
+
+    async def close(self) -> None:
+        """Do what was asked for, then let go of the file."""
+        await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self._writer.close)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        await self._writer.settled()
+        return await self._readers.read(work)
+
+    async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
+        """Keep a new workspace, with its links, files and their first updates, durably and at once."""
+        write = _Write.of(first)
+        write.files[:0] = record.files
+        links = list(record.links)
+        row = (record.workspace_id, record.title, record.created_at_ms)
+
+        def create(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO workspaces (workspace_id, title, created_at_ms) VALUES (?, ?, ?)", row)
+            for link in links:
+                _put_link(connection, record.workspace_id, link)
+            write.run(connection)
+
+        await self._writer.write(create, write.bytes_added)
+
+    async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
+        """The workspace, or None. Files in the order of their ids, links in the order of their making."""
+
+        def load(connection: sqlite3.Connection) -> WorkspaceRecord | None:
+            sql = "SELECT workspace, title, created_at_ms FROM workspaces WHERE workspace_id = ?"
+            row = connection.execute(sql, (workspace_id,)).fetchone()
+            if row is None:
+                return None
+            files = connection.execute(
+                "SELECT files.file_id, path, epoch, eol, deleted_at_ms FROM files JOIN documents USING (document)"
+                " WHERE files.workspace = ? ORDER BY files.file_id",
+                row[:1],
+            )
+            links = connection.execute(
+                "SELECT link_id, role, key_hash, name, created_at_ms, expires_at_ms, revoked_at_ms FROM links"
+                " WHERE workspace = ? ORDER BY link",
+                row[:1],
+            )
+            _, title, created_at_ms = row
+            files_made = [FileRecord(*file) for file in files]
+            return WorkspaceRecord(
+                workspace_id, title, created_at_ms, files_made, [LinkRecord(*link) for link in links]
+            )
+
+        return await self._read(load)
+
+    async def append(self, batch: Batch) -> None:
+        """Make the batch durable: all of it, in one commit, before this returns."""
+        write = _Write.of(batch)
+        await self._writer.write(write.run, write.bytes_added)
+
+    async def load_file(self, workspace_id: str, file_id: int) -> FileLog:
+        """The newest checkpoint of a file and the log after it. A file without updates has an empty log."""
+
+        def load(connection: sqlite3.Connection) -> FileLog:
+            document, workspace, path, _ = _find_document(connection, workspace_id, file_id)
+            at = (document,)
+            row = connection.execute("SELECT seq, state FROM checkpoints WHERE document = ?", at).fetchone()
+            checkpoint = Checkpoint(*row) if row else None
+            after = checkpoint.seq if checkpoint else 0
+            updates = [entry.update for entry in _records_after(connection, document, after, -1)]
+            aside = connection.execute("SELECT seq FROM quarantine WHERE document = ? AND seq > ?", (document, after))
+            for (seq,) in aside:
+                updates[seq - after - 1] = b""
+            owners = dict(connection.execute("SELECT client_id, person FROM client_ids WHERE document = ?", at))
+            former = connection.execute(_FORMER_CLIENT_IDS, (workspace, path, document))
+            return FileLog(checkpoint, updates, owners, frozenset(client_id for (client_id,) in former))
+
+        return await self._read(load)
+
+    async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
+        """Keep a newer checkpoint in place of the one before; an older one changes nothing. The log stays as it is."""
+
+        def put(connection: sqlite3.Connection) -> None:
+            document, _, _, last_seq = _find_document(connection, workspace_id, file_id)
+            if not 0 <= checkpoint.seq <= last_seq:
+                raise StoreFailed(Code.UNAVAILABLE, f"a checkpoint at {checkpoint.seq}, but the log ends at {last_seq}")
+            connection.execute(_PUT_CHECKPOINT, (document, *checkpoint))
+
+        await self._writer.write(put, len(checkpoint.state))
+
+    async def read_log(self, workspace_id: str, file_id: int, after_seq: int, count_max: int) -> list[LogEntry]:
+        """At most `count_max` entries of the log, from number ``after_seq + 1`` on, quarantined ones with them."""
+
+        def read(connection: sqlite3.Connection) -> list[LogEntry]:
+            document, *_ = _find_document(connection, workspace_id, file_id)
+            return _records_after(connection, document, max(0, after_seq), max(0, count_max))
+
+        return await self._read(read)
+
+    async def quarantine(self, workspace_id: str, file_id: int, seq: int) -> None:
+        """Set update number `seq` aside: `load_file` gives empty bytes in its place from now on.
+
+        A checkpoint that covers it holds what is set aside, so it goes; it can be made anew from the log.
+        """
+
+        def set_aside(connection: sqlite3.Connection) -> None:
+            document, _, _, last_seq = _find_document(connection, workspace_id, file_id)
+            if not 1 <= seq <= last_seq:
+                raise StoreFailed(Code.UNAVAILABLE, f"no update {seq} in file {file_id}: the log ends at {last_seq}")
+            connection.execute("INSERT INTO quarantine VALUES (?, ?) ON CONFLICT DO NOTHING", (document, seq))
+            connection.execute("DELETE FROM checkpoints WHERE document = ? AND seq >= ?", (document, seq))
+
+        await self._writer.write(set_aside)
+
+    async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
+        """Keep a new or changed link, durably."""
+        await self._writer.write(lambda connection: _put_link(connection, workspace_id, link))
+
+    async def read_meta(self, name: str) -> bytes | None:
+        """A value of the server itself, or None."""
+
+        def read(connection: sqlite3.Connection) -> bytes | None:
+            row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+            return None if row is None else row[0]
+
+        return await self._read(read)
+
+    async def write_meta(self, name: str, value: bytes) -> None:
+        """Keep a value of the server itself, in place of the one before."""
+        sql = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        await self._writer.write(lambda connection: _do_one(connection, "", sql, (name, value)))
+
+    async def get_or_create_secret(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """The value of this name; made once, by `make`, and durable before anybody sees it."""
+
+        def get_or_create(connection: sqlite3.Connection) -> bytes:
+            connection.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, made))
+            value: bytes = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()[0]
+            return value
+
+        kept = await self.read_meta(name)
+        if kept is not None:
+            return kept
+        made = make()
+        return await self._writer.write(get_or_create)

@@ -1,0 +1,153 @@
+"""The one table of everything that can go wrong, and the exceptions that carry its rows.
+
+Owns: numbers, texts and what the client does next. Does not know: who raises, who answers.
+
+Invariants:
+  1. A number is permanent: it is never given another meaning. It is the close code too.
+  2. 4400 to 4499 are final (a stock y-websocket stops on exactly these); 4500 to 4599 mean try again.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Code(IntEnum):
+    """The permanent numbers. The row of each is in `TABLE`."""
+
+    MALFORMED_MESSAGE = 4400
+    MALFORMED_UPDATE = 4401
+    ILLEGAL_UPDATE = 4402
+    SPLIT_CHARACTER = 4403
+    MALFORMED_STATE_VECTOR = 4404
+    MESSAGE_TOO_LARGE = 4405
+    HELLO_EXPECTED = 4406
+    MALFORMED_PRESENCE = 4407
+
+    WORKSPACE_UNKNOWN = 4420
+    KEY_WRONG = 4421
+    LINK_REVOKED = 4422
+    LINK_EXPIRED = 4423
+    ROLE_TOO_LOW = 4424
+    FILE_UNKNOWN = 4425
+    FILE_DELETED = 4426
+    PATH_INVALID = 4427
+    PATH_TAKEN = 4428
+    FILES_TOO_MANY = 4429
+    EPOCH_CHANGED = 4430
+    CLIENT_ID_TAKEN = 4431
+    CLIENT_IDS_TOO_MANY = 4432
+    DOCUMENT_TOO_LARGE = 4433
+    FILE_NOT_OPEN = 4434
+    TITLE_INVALID = 4435
+    OWNER_KEY_IN_QUERY = 4436
+    HOST_UNKNOWN = 4437
+    CREATE_TOKEN_WRONG = 4438
+    BODY_TOO_LARGE = 4439
+    BODY_MALFORMED = 4440
+    UPDATE_QUARANTINED = 4441
+    LINK_UNKNOWN = 4442
+    TEXT_INVALID = 4443
+    LINKS_TOO_MANY = 4444
+
+    UNAVAILABLE = 4500
+    DRAINING = 4501
+    ROOM_FULL = 4502
+    SILENT = 4503
+    INTERNAL = 4504
+
+
+class Row(NamedTuple):
+    """One line of the table: what a person reads, the HTTP status, and what the client does next."""
+
+    text: str
+    http_status: int
+    next_step: str
+
+
+TABLE: dict[Code, Row] = {
+    Code.MALFORMED_MESSAGE: Row("The message could not be read.", 400, "Stop; the client has a bug or another version: reload."),
+    Code.MALFORMED_UPDATE: Row("The Yjs update could not be read.", 400, "Stop; keep the text and reload."),
+    Code.ILLEGAL_UPDATE: Row("The Yjs update holds something else than text of this file.", 400, "Stop; keep the text and reload."),
+    Code.SPLIT_CHARACTER: Row("The edit would cut a character in half.", 400, "Stop; snap edits to whole characters and reload."),
+    Code.MALFORMED_STATE_VECTOR: Row("The state vector could not be read.", 400, "Stop; the client has a bug: reload."),
+    Code.MESSAGE_TOO_LARGE: Row("The message is larger than this server takes.", 413, "Stop; send large messages in parts, within the limits of welcome."),
+    Code.HELLO_EXPECTED: Row("The first message must be hello, within five seconds.", 400, "Stop; send hello first."),
+    Code.MALFORMED_PRESENCE: Row("The presence could not be read.", 400, "Stop; the client has a bug: reload."),
+    Code.WORKSPACE_UNKNOWN: Row("There is no such workspace.", 404, "Stop; check the link."),
+    Code.KEY_WRONG: Row("This link's key does not open this workspace.", 403, "Stop; ask for a new link."),
+    Code.LINK_REVOKED: Row("This link was revoked.", 403, "Stop; ask for a new link."),
+    Code.LINK_EXPIRED: Row("This link has expired.", 403, "Stop; ask for a new link."),
+    Code.ROLE_TOO_LOW: Row("This link does not allow that.", 403, "Go on without it; ask for a link with more rights."),
+    Code.FILE_UNKNOWN: Row("There is no such file.", 404, "Go on; take the list of files anew."),
+    Code.FILE_DELETED: Row("The file is deleted.", 410, "Go on; restore it first."),
+    Code.PATH_INVALID: Row("The path cannot be used.", 400, "Go on; choose a relative path without '..', control characters or empty parts."),
+    Code.PATH_TAKEN: Row("Another file has this path.", 409, "Go on; choose another path."),
+    Code.FILES_TOO_MANY: Row("The workspace cannot hold more files.", 409, "Go on; delete files or use another workspace."),
+    Code.EPOCH_CHANGED: Row("The file's history is another one than yours.", 409, "Do not merge; keep the unsaved text and open the file anew."),
+    Code.CLIENT_ID_TAKEN: Row("The Yjs client id belongs to somebody else.", 409, "Open the file under a new client id and enter the unsaved text again."),
+    Code.CLIENT_IDS_TOO_MANY: Row("Too many new Yjs client ids in one file.", 429, "Keep one client id for each document; reconnect."),
+    Code.DOCUMENT_TOO_LARGE: Row("The file would become larger than a file may be.", 413, "Take text out; what is unsaved stays with you."),
+    Code.FILE_NOT_OPEN: Row("The file is not open on this connection.", 409, "Send open_file first."),
+    Code.TITLE_INVALID: Row("The title, name or colour cannot be used.", 400, "Go on; choose another."),
+    Code.OWNER_KEY_IN_QUERY: Row("An owner's key must not travel in a query.", 403, "Stop; use the editor's or the viewer's link."),
+    Code.HOST_UNKNOWN: Row("The server does not answer to this host name.", 421, "Stop; start the server with --public-url, or use its address."),
+    Code.CREATE_TOKEN_WRONG: Row("Creating workspaces needs this server's create token.", 401, "Ask the operator for the token."),
+    Code.BODY_TOO_LARGE: Row("The request is larger than this server takes.", 413, "Send less."),
+    Code.BODY_MALFORMED: Row("The request could not be read.", 400, "Mend the request."),
+    Code.UPDATE_QUARANTINED: Row("The edit could not be applied and was set aside.", 500, "Stop; keep the text and reload."),
+    Code.LINK_UNKNOWN: Row("There is no such link.", 404, "Take the list of links anew."),
+    Code.TEXT_INVALID: Row("The text cannot be held in a file.", 400, "Send text without lone surrogates, within the limits."),
+    Code.LINKS_TOO_MANY: Row("The workspace cannot have more links.", 409, "Revoke links first."),
+    Code.UNAVAILABLE: Row("The server cannot save at the moment.", 503, "Keep the edits and reconnect with a growing delay."),
+    Code.DRAINING: Row("The server is restarting.", 503, "Keep the edits and reconnect with a growing delay."),
+    Code.ROOM_FULL: Row("The workspace holds as many members as it can.", 503, "Try again later."),
+    Code.SILENT: Row("Nothing was heard from the client.", 408, "Reconnect."),
+    Code.INTERNAL: Row("The server made a mistake; it is logged.", 500, "Keep the edits and reconnect with a growing delay."),
+}  # fmt: skip
+
+FINAL = range(4400, 4500)
+"""Numbers after which a client must not try again by itself. Source: y-websocket 3.1 stops on exactly these."""
+
+
+class CaretsError(Exception):
+    """Whatever has a row in the table.
+
+    `detail` is for the person who reads it: what was wrong here, never a key or a text of a file.
+    """
+
+    def __init__(self, code: Code, detail: str = "") -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+    @property
+    def row(self) -> Row:
+        """The table's line for this error."""
+        return TABLE[self.code]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying the same again cannot help."""
+        return self.code in FINAL
+
+    def __str__(self) -> str:
+        text = f"{self.row.text} ({self.detail})" if self.detail else self.row.text
+        return f"{int(self.code)} {text}"
+
+
+class WireError(CaretsError):
+    """The peer broke the protocol: its connection is closed, it is counted, and nothing was changed."""
+
+
+class Refused(CaretsError):
+    """Role, limit, missing or expired: answered with why and what to do."""
+
+
+class Unavailable(CaretsError):
+    """Store, overload or draining: worth another try after a delay."""
+
+
+class Misconfigured(Exception):
+    """The operator must change something before Carets can start; its text says what, in one line."""

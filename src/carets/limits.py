@@ -1,0 +1,144 @@
+"""Every bound that Carets keeps, each with its unit and its reason.
+
+Owns: the numbers. Does not know: where they are applied.
+
+Invariant: the relations between them are asserted at the foot of this page, so a change that breaks one does not start.
+"""
+
+from __future__ import annotations
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# -- Yjs documents
+
+CLIENT_ID_MAX = 2**53 - 1
+"""Yjs client ids are JavaScript numbers: above 53 bits they would lose digits in the browser."""
+
+CLOCK_MAX = 2**31 - 1
+"""UTF-16 units that one client id may ever type in one file. yrs keeps clocks in 32 bits."""
+
+CLIENT_IDS_NEW_MAX = 8
+"""New Yjs client ids that one member may bring to one file: one of its own and a few earlier lives of its browser."""
+
+DOCUMENT_UNITS_MAX = 32 * MIB
+"""UTF-16 units of text in one file. Above it browsers' editors stall; source trees hold nothing near it."""
+
+UPDATE_BYTES_MAX = 64 * MIB
+"""Bytes of one Yjs update: the largest file, written whole in ASCII, with its deletions beside it."""
+
+STATE_VECTOR_ENTRIES_MAX = 65_536
+"""Client ids in one state vector: a year of a busy file; each costs at most 13 bytes and a dictionary entry."""
+
+# -- messages
+
+PART_BYTES_MAX = 64 * KIB
+"""Bytes of one part of a large message: half a second of a 1 Mbit/s line, so that other files and pings get through."""
+
+FRAME_BYTES_MAX = PART_BYTES_MAX + 64
+"""Bytes of one frame of ``carets.v1``: one part and its few leading numbers; text frames too."""
+
+PARTS_OPEN_MAX = 4
+"""Messages in parts that one member may have begun and not finished; each may hold `UPDATE_BYTES_MAX`."""
+
+STOCK_FRAME_BYTES_MAX = 16 * MIB
+"""Bytes of one message at the stock door, where nothing travels in parts: a stock client's whole document."""
+
+PRESENCE_BYTES_MAX = 4 * KIB
+"""Bytes of one member's presence in one file: a caret takes some 150; stock clients add what they like."""
+
+PRESENCE_ENTRIES_MAX = 1024
+"""Entries in one awareness message of a stock client, which repeats all that it knows to the server."""
+
+FILE_ID_MAX = 2**31 - 1
+"""File ids are small integers of ours; the bound only keeps the decoder's arithmetic honest."""
+
+# -- workspaces
+
+FILES_MAX = 5_000
+"""Files of one workspace, deleted ones included: its list stays below 1 MiB."""
+
+PATH_UNITS_MAX = 512
+"""Characters of a path. Windows stops at 260, Linux at 4,096; a list of 5,000 must stay readable."""
+
+PATH_PART_BYTES_MAX = 255
+"""Bytes of one part of a path: what ext4, APFS and NTFS allow a name."""
+
+TITLE_UNITS_MAX = 120
+"""Characters of a workspace's title or a link's name: one line on a wide screen."""
+
+NAME_UNITS_MAX = 40
+"""Characters of a person's name: what fits beside a caret."""
+
+LINKS_MAX = 200
+"""Links of one workspace, revoked ones included: one for each of a large class, and a page long."""
+
+KEY_BYTES = 16
+"""Random bytes of a link's key: 128 bits cannot be guessed."""
+
+TOMBSTONE_DAYS = 30
+"""Days for which a deleted file can be restored."""
+
+BODY_BYTES_MAX = 32 * MIB
+"""Bytes of one HTTP request body: a workspace created with its files."""
+
+# -- members
+
+MEMBERS_MAX = 2_000
+"""Members of one room: above it presence alone fills a core."""
+
+HELLO_WAIT_S = 5.0
+"""Seconds from the upgrade to hello; longer only helps those who hold connections for nothing."""
+
+PING_EVERY_S = 20.0
+"""Seconds between the server's pings: below the idle cuts of common proxies (60 s) and NATs (30 s)."""
+
+PONG_WAIT_S = 10.0
+"""Seconds of silence after a ping until a member that is not draining is taken for dead."""
+
+OUTBOX_BYTES_FULL = 64 * KIB
+"""Bytes waiting in a member's transport above which no further part is cut: a slow line then has half a second before it."""
+
+OUTBOX_BYTES_LAGGING = 256 * KIB
+"""Bytes waiting above which a member lags: nothing more is queued, it catches up when it drains. A burst stays below."""
+
+OUTBOX_BYTES_HARD = 512 * KIB
+"""Bytes waiting above which a lagging member's own frames are not read either: replies to them cannot pile up."""
+
+CATCH_UPS_PER_TURN = 4
+"""Catch-ups encoded before the event loop gets its turn back: each may be milliseconds on a large file."""
+
+PRESENCE_TICK_S = 0.05
+"""Seconds between presence frames in a small room: 20 a second look smooth."""
+
+PRESENCE_MEMBERS_PER_TICK = 50
+"""Members above which presence ticks get rarer, in proportion: carets cost members times members."""
+
+STOCK_REFRESH_S = 12.0
+"""Seconds between renewals of presence towards stock clients, which forget a state, and hang up, after 30 s without one."""
+
+# -- the store
+
+CHECKPOINT_UPDATES = 2_000
+"""Updates after which a file gets a new checkpoint: replaying them takes some milliseconds."""
+
+CHECKPOINT_BYTES = 1 * MIB
+"""Bytes of log after which a file gets a new checkpoint, however few updates they are."""
+
+BATCH_BYTES_MAX = 128 * MIB
+"""Bytes of one commit of one room: one largest update beside ordinary ones; SQLite takes blobs up to 1 GB."""
+
+ROOM_IDLE_S = 30.0
+"""Seconds for which an empty room stays in memory, so that a reload or a short cut finds it warm."""
+
+DRAIN_S = 8.0
+"""Seconds for the last commits and farewells at SIGTERM; the process is gone within 10."""
+
+assert FRAME_BYTES_MAX > PART_BYTES_MAX
+assert STOCK_FRAME_BYTES_MAX <= UPDATE_BYTES_MAX <= BATCH_BYTES_MAX
+assert DOCUMENT_UNITS_MAX < UPDATE_BYTES_MAX
+assert DOCUMENT_UNITS_MAX < CLOCK_MAX
+assert PRESENCE_BYTES_MAX < PART_BYTES_MAX
+assert PART_BYTES_MAX <= OUTBOX_BYTES_FULL < OUTBOX_BYTES_LAGGING < OUTBOX_BYTES_HARD
+assert STOCK_REFRESH_S * 2 < 30
+assert PONG_WAIT_S < PING_EVERY_S

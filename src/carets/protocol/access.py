@@ -1,0 +1,172 @@
+"""Who may do what: roles, the keys of links, the tokens of persons, and what names and paths may look like.
+
+Owns: their form and their checks. Does not know: where they are kept; time and chance are passed in.
+
+Invariants:
+  1. A key is never kept, only its hash; comparisons take the same time whatever differs.
+  2. What `clean_*` returns is NFC, bounded, and free of control and direction-changing characters.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import unicodedata
+from enum import IntEnum
+from typing import Literal
+
+from carets import limits
+from carets.errors import Code, Refused
+
+RoleName = Literal["viewer", "editor", "owner"]
+
+_PERSON_BYTES = 12
+_MAC_BYTES = 16
+_COLOR = re.compile(r"#[0-9a-f]{6}")
+_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_DECEIVING = re.compile("[\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+"""Characters that nobody sees and that reorder or hide what stands beside them. Source: Unicode TR 36."""
+
+
+class Role(IntEnum):
+    """What a link grants; a higher role may do all that a lower one may."""
+
+    VIEWER = 1
+    EDITOR = 2
+    OWNER = 3
+
+    @property
+    def label(self) -> RoleName:
+        """The role's name on the wire."""
+        return _LABELS[self]
+
+    @classmethod
+    def of(cls, label: str) -> Role:
+        """The role of this name. Raises: KeyError."""
+        return cls[label.upper()]
+
+
+_LABELS: dict[Role, RoleName] = {Role.VIEWER: "viewer", Role.EDITOR: "editor", Role.OWNER: "owner"}
+
+
+def encode_token(raw: bytes) -> str:
+    """Random bytes as the text of a key or an id."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def hash_key(key: str) -> bytes:
+    """What the store keeps of a key. A key is 128 random bits, so a plain hash cannot be guessed backwards."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def key_matches(key: str, key_hash: bytes) -> bool:
+    """Whether `key` is the one that was hashed; in constant time."""
+    return hmac.compare_digest(hash_key(key), key_hash)
+
+
+def sign_person(secret: bytes, workspace_id: str, person_id: bytes) -> str:
+    """The token by which a browser proves, in one workspace, that it is the person that it was."""
+    mac = hmac.digest(secret, workspace_id.encode() + b"\0" + person_id, "sha256")[:_MAC_BYTES]
+    return encode_token(person_id + mac)
+
+
+def read_person(secret: bytes, workspace_id: str, token: str) -> str | None:
+    """The person of a token that this server signed for this workspace; None for any other."""
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return None
+    person_id = raw[:_PERSON_BYTES]
+    if len(raw) != _PERSON_BYTES + _MAC_BYTES:
+        return None
+    if not hmac.compare_digest(sign_person(secret, workspace_id, person_id).encode(), encode_token(raw).encode()):
+        return None
+    return person_name(person_id)
+
+
+def person_name(person_id: bytes) -> str:
+    """How the log writes a person."""
+    return "person:" + person_id.hex()
+
+
+def link_person(link_id: str) -> str:
+    """The person that all stock clients of one link share: they have no token."""
+    return "link:" + link_id
+
+
+def new_person_id(entropy: bytes) -> bytes:
+    """A person id from at least twelve random bytes."""
+    return entropy[:_PERSON_BYTES]
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` can be the id of a workspace or a link at all."""
+    return _ID.fullmatch(text) is not None
+
+
+def _has_hidden(text: str) -> bool:
+    return _DECEIVING.search(text) is not None or any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in text)
+
+
+def clean_label(text: str, units_max: int, otherwise: str) -> str:
+    """A name or title as it may be shown: what cannot be is taken out, never refused; `otherwise` when nothing is left."""
+    folded = unicodedata.normalize("NFC", " ".join(text[: 8 * units_max].split()))
+    kept = "".join(c for c in folded if not _has_hidden(c))[:units_max].strip()
+    return kept or otherwise
+
+
+def clean_color(text: str, seed: int) -> str:
+    """A colour ``#rrggbb``; one of twelve by `seed` when `text` is none."""
+    text = text.lower()
+    return text if _COLOR.fullmatch(text) else PALETTE[seed % len(PALETTE)]
+
+
+PALETTE = (
+    "#c2410c", "#b45309", "#4d7c0f", "#15803d", "#0f766e", "#0e7490",
+    "#1d4ed8", "#4338ca", "#7e22ce", "#a21caf", "#be185d", "#be123c",
+)  # fmt: skip
+"""Colours of equal darkness: white letters on each keep a contrast of at least 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+
+
+def clean_path(path: str) -> str:
+    """A file's path in its one form: NFC, relative, parts joined by ``/``.
+
+    Raises: Refused PATH_INVALID, with what is wrong, for ``..``, empty parts, control, hidden or reserved characters,
+    and above the limits of length.
+    """
+    if len(path) > 4 * limits.PATH_UNITS_MAX:
+        raise Refused(Code.PATH_INVALID, f"longer than {limits.PATH_UNITS_MAX} characters")
+    path = unicodedata.normalize("NFC", path)
+    if not path or len(path) > limits.PATH_UNITS_MAX:
+        raise Refused(Code.PATH_INVALID, f"must have 1 to {limits.PATH_UNITS_MAX} characters")
+    if _has_hidden(path):
+        raise Refused(Code.PATH_INVALID, "control or hidden characters")
+    if "\\" in path:
+        raise Refused(Code.PATH_INVALID, "backslash; parts are divided by /")
+    for part in path.split("/"):
+        if part in ("", ".", ".."):
+            raise Refused(Code.PATH_INVALID, "an empty part, '.' or '..'")
+        if part != part.strip() or part.endswith("."):
+            raise Refused(Code.PATH_INVALID, "a part begins or ends with a space, or ends with a dot")
+        if len(part.encode()) > limits.PATH_PART_BYTES_MAX:
+            raise Refused(Code.PATH_INVALID, f"a part is longer than {limits.PATH_PART_BYTES_MAX} bytes")
+    if path.startswith("~"):
+        raise Refused(Code.PATH_INVALID, "begins with ~, which the stock door keeps for file ids")
+    return path
+
+
+def clean_text(text: str) -> str:
+    """A file's text in its one form: line ends are ``\\n``.
+
+    Raises: Refused TEXT_INVALID for lone surrogates, DOCUMENT_TOO_LARGE above the limit.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        units = len(text.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:
+        raise Refused(Code.TEXT_INVALID, "lone surrogates") from None
+    if units > limits.DOCUMENT_UNITS_MAX:
+        raise Refused(Code.DOCUMENT_TOO_LARGE, f"above {limits.DOCUMENT_UNITS_MAX} UTF-16 units")
+    return text

@@ -1,0 +1,500 @@
+"""The gate: what of a Yjs update may enter a document, decided without applying it.
+
+Owns: the admitted state of one document (clocks, deletions, halves of characters, whose client id is whose).
+Does not know: the CRDT engine, rooms, the store, time.
+
+Invariants:
+  1. An update is admitted whole or not at all: every check comes before the first change of state.
+  2. What is admitted continues the admitted state: its clocks do exactly, and all that it refers to exists.
+  3. No admitted update refers between the two halves of a character, as far as its text was admitted here.
+  4. New structs under a client id come from the one person to whom the id belongs.
+  5. The fast path is a shortcut only: a fresh `Author` takes the general path to the same verdict and the same state.
+
+Source: docs/ARCHITECTURE.md, "Admission".
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from itertools import islice
+
+from carets.errors import Code, Refused, WireError
+from carets.limits import CLIENT_ID_MAX, CLIENT_IDS_NEW_MAX, CLOCK_MAX, DOCUMENT_UNITS_MAX
+from carets.protocol.intervals import Intervals, Range
+from carets.protocol.updates import NONE, Block, Deletions, encode_block, encode_update, read_deletions, read_structs
+from carets.protocol.wire import encode_varuint
+
+DECLARED_MAX = 1024
+"""Client ids reserved and not used yet; the oldest gives way. Every reload declares one, most are never used."""
+
+DELETE_SETS_KNOWN_MAX = 64
+"""Digests of delete sets without news; the oldest gives way. After a cut all members of a room send the same one."""
+
+DELETE_SET_BYTES_DIGESTED = 256
+"""Bytes from which a delete set is worth a digest: a shorter one is read as fast."""
+
+NOBODY = ""
+"""The owner of a client id that is in the document and has none on record: nobody may continue it."""
+
+
+class Lane:
+    """What the gate knows of one Yjs client id.
+
+    `keystroke` is how an update begins that types on right after this lane's last unit: one block, one struct, origin
+    the last unit, right origin as before. A string's length, its bytes and an empty delete set follow.
+    """
+
+    __slots__ = ("_clock", "_head", "_middle", "_right", "client", "deleted", "highs", "keystroke", "next")
+
+    def __init__(self, client: int) -> None:
+        self.client = client
+        self.next = 0
+        self.deleted = Intervals()
+        self.highs = array("I")
+        self._head = encode_varuint(client)
+        self.keystroke = self._clock = self._middle = self._right = b""
+
+    def expect(self, right: int, right_clock: int) -> None:
+        """Set the keystroke that would follow a last struct with this right origin."""
+        if right == NONE:
+            self._middle = b"\x84" + self._head
+            self._right = b""
+        else:
+            self._middle = b"\xc4" + self._head
+            head = self._head if right == self.client else encode_varuint(right)
+            self._right = head + _clock_bytes(right_clock)
+        self.typed(0)
+
+    def typed(self, units: int) -> None:
+        """Go on by `units` of such a keystroke."""
+        self.next = clock = self.next + units
+        last = self._clock if units == 1 else _clock_bytes(clock - 1)
+        self._clock = _clock_bytes(clock)
+        self.keystroke = b"\x01\x01%b%b%b%b%b" % (self._head, self._clock, self._middle, last, self._right)
+
+
+def _clock_bytes(clock: int) -> bytes:
+    """`encode_varuint` with the common lengths written out: this is in every keystroke's path."""
+    if 0x4000 <= clock < 0x200000:
+        return bytes((clock & 0x7F | 0x80, clock >> 7 & 0x7F | 0x80, clock >> 14))
+    if 0x80 <= clock < 0x4000:
+        return bytes((clock & 0x7F | 0x80, clock >> 7))
+    return encode_varuint(clock)
+
+
+class Author:
+    """Who sends updates: one per member and file. `gate` and `lane` are the gate's, for its fast path."""
+
+    __slots__ = ("gate", "lane", "new_ids_left", "person")
+
+    def __init__(self, person: str, new_ids_left: int = CLIENT_IDS_NEW_MAX) -> None:
+        self.person = person
+        self.new_ids_left = new_ids_left
+        self.gate: Gate | None = None
+        self.lane: Lane | None = None
+
+
+class _GapError(Exception):
+    """The update refers to what is not here."""
+
+
+class _Part:
+    """What is new of one block: its structs from `first` on, from clock `known` on.
+
+    `at` and `reached` move while it is walked.
+    """
+
+    __slots__ = ("at", "block", "first", "is_waiting", "known", "reached")
+
+    def __init__(self, block: Block, known: int) -> None:
+        first = 0
+        if known > block.clock:
+            structs = block.structs
+            while structs[first][0] + structs[first][1] <= known:
+                first += 1
+        self.block = block
+        self.known = known
+        self.first = first
+        self.at = first
+        self.reached = known
+        self.is_waiting = False
+
+
+class _Change:
+    """What is new in an update, and how much of the document it moves. Nothing in it is admitted yet."""
+
+    __slots__ = ("deletions", "digest", "gone", "highs", "is_whole", "parts", "units")
+
+    def __init__(self) -> None:
+        self.parts: dict[int, _Part] = {}
+        self.deletions: Deletions = []
+        self.highs: dict[int, list[int]] = {}
+        self.gone: dict[int, list[Range]] = {}
+        """New structs that are deleted already."""
+        self.units = 0
+        """By how much the live text grows; negative where it shrinks."""
+        self.is_whole = True
+        """Whether all of the update is new."""
+        self.digest = b""
+
+    def survey(self, part: _Part) -> None:
+        """Count the units of one part, and note its halves of characters and what is deleted in it."""
+        block, known = part.block, part.known
+        highs: list[int] = []
+        gone: list[Range] = []
+        for clock, units, _, _, _, _, text_at, _, struct_highs in islice(block.structs, part.first, None):
+            start = max(clock, known)
+            if not text_at:
+                gone.append((start, clock + units))
+                continue
+            self.units += clock + units - start
+            if struct_highs is not None:
+                at = bisect_left(struct_highs, start)
+                if at and struct_highs[at - 1] == start - 1:
+                    raise _split("an overlap ends inside a character")
+                highs += struct_highs[at:]
+        if highs:
+            self.highs[block.client] = highs
+        if gone:
+            self.gone[block.client] = gone
+
+    def encode(self, update: bytes) -> bytes:
+        """The bytes of what is new, in Yjs's form."""
+        blocks = [encode_block(update, part.block, part.first, part.known) for part in self.parts.values()]
+        return encode_update(blocks, self.deletions)
+
+
+def _split(detail: str) -> WireError:
+    return WireError(Code.SPLIT_CHARACTER, detail)
+
+
+def _is_in(clock: int, highs: Sequence[int]) -> bool:
+    at = bisect_left(highs, clock)
+    return at < len(highs) and highs[at] == clock
+
+
+class Gate:
+    """The admitted state of one document: what is committed plus what is queued before it.
+
+    Args:
+        owners: the person of each Yjs client id on record; ids of the document that have none belong to nobody.
+        units_max: UTF-16 units of live text above which the document may not grow.
+    """
+
+    def __init__(self, owners: Mapping[int, str] | None = None, *, units_max: int = DOCUMENT_UNITS_MAX) -> None:
+        self.units = 0
+        """Live UTF-16 units."""
+        self._units_max = units_max
+        self._lanes: dict[int, Lane] = {}
+        self._owners = dict(owners or {})
+        self._declared: dict[int, str] = {}
+        self._claims: list[tuple[int, str]] = []
+        self._sets_known: dict[bytes, None] = {}
+        self._is_wide = False
+        """Whether any lane has characters of two units."""
+
+    @classmethod
+    def of(
+        cls,
+        state: bytes,
+        owners: Mapping[int, str],
+        *,
+        declared: Mapping[int, str] | None = None,
+        units_max: int = DOCUMENT_UNITS_MAX,
+    ) -> Gate:
+        """The gate of a document of our own, from its whole encoded state.
+
+        `declared` is what `Gate.declared` gave of the gate that this one replaces after a failed commit: members who
+        stay do not declare again.
+        """
+        gate = cls(owners, units_max=units_max)
+        gate.replay(state)
+        gate._declared.update(declared or {})
+        return gate
+
+    # -- the two ways in
+
+    def admit(self, update: bytes, author: Author) -> bytes | None:
+        """Check an update and take what is new of it into the admitted state.
+
+        Returns:
+            What to log, apply and broadcast: `update` itself where all of it is new, else what is new of it, as Yjs
+            would encode it. ``b""`` where nothing is new. None for a gap: something before it is missing, and nothing
+            was changed.
+
+        Raises:
+            WireError: MALFORMED_UPDATE, ILLEGAL_UPDATE, SPLIT_CHARACTER. Nothing was changed.
+            Refused: CLIENT_ID_TAKEN, CLIENT_IDS_TOO_MANY, DOCUMENT_TOO_LARGE. Nothing was changed.
+        """
+        lane = author.lane
+        if lane is not None and update.startswith(lane.keystroke) and author.gate is self:
+            at = len(lane.keystroke)
+            if len(update) > at + 2:
+                units = update[at]
+                if len(update) == at + units + 2 and 0 < units < 0x80 and update[-1] == 0:
+                    content = update[at + 1 : -1]
+                    if content.isascii() or (units := _units_of_basic(content)):
+                        live = self.units + units
+                        if live <= self._units_max and lane.next + units <= CLOCK_MAX:
+                            self.units = live
+                            lane.typed(units)
+                            return update
+        return self._admit_any(update, author)
+
+    def _admit_any(self, update: bytes, author: Author) -> bytes | None:
+        try:
+            change = self._examine(update, trusted=False)
+        except _GapError:
+            return None
+        if not change.parts and not change.deletions:
+            self._note(change)
+            return b""
+        if change.units > 0 and self.units + change.units > self._units_max:
+            raise Refused(Code.DOCUMENT_TOO_LARGE, f"{self._units_max} UTF-16 units")
+        self._claim(list(change.parts), author)
+        self._take_in(change)
+        if len(change.parts) == 1:
+            author.gate = self
+            author.lane = self._lanes[next(iter(change.parts))]
+        return update if change.is_whole else change.encode(update)
+
+    def replay(self, update: bytes) -> None:
+        """Take in an update of our own log, or a whole state: admitted once, so references and owners are trusted.
+
+        Raises: WireError for what is no update of a text; AssertionError for a gap, which our log cannot have.
+        """
+        try:
+            change = self._examine(update, trusted=True)
+        except _GapError:
+            raise AssertionError("the log has a gap") from None
+        self._take_in(change)
+
+    def has_news(self, update: bytes) -> bool:
+        """Whether anything in `update` is not here yet; a gap is news. Changes nothing.
+
+        Raises: WireError as `admit` does.
+        """
+        try:
+            change = self._examine(update, trusted=False)
+        except _GapError:
+            return True
+        return bool(change.parts or change.deletions)
+
+    # -- whose client id is whose
+
+    def declare(self, client_id: int, author: Author) -> None:
+        """Reserve a client id for the author's person, before anybody else can see it.
+
+        Raises: Refused CLIENT_ID_TAKEN, CLIENT_IDS_TOO_MANY; WireError ILLEGAL_UPDATE for what is no client id.
+        """
+        if not 0 <= client_id <= CLIENT_ID_MAX:
+            raise WireError(Code.ILLEGAL_UPDATE, "a client id is a whole number below 2^53")
+        if self._unowned([client_id], author):
+            author.new_ids_left -= 1
+            if len(self._declared) >= DECLARED_MAX:
+                del self._declared[next(iter(self._declared))]
+            self._declared[client_id] = author.person
+
+    def declared(self) -> dict[int, str]:
+        """The client ids that are reserved and not used yet, with their persons; for `Gate.of`."""
+        return dict(self._declared)
+
+    def take_claims(self) -> list[tuple[int, str]]:
+        """The client ids first used since the last call, with their persons: to be stored with the same commit."""
+        claims, self._claims = self._claims, []
+        return claims
+
+    def _unowned(self, clients: list[int], author: Author) -> list[int]:
+        """Those of `clients` that are neither owned nor reserved; the others are the author's."""
+        free: list[int] = []
+        for client in clients:
+            owner = self._owners.get(client)
+            if owner is None:
+                owner = NOBODY if client in self._lanes else self._declared.get(client)
+            if owner is None:
+                free.append(client)
+            elif owner != author.person:
+                raise Refused(Code.CLIENT_ID_TAKEN, f"client id {client}")
+        if len(free) > author.new_ids_left:
+            raise Refused(Code.CLIENT_IDS_TOO_MANY, f"{len(free)} new, {author.new_ids_left} left")
+        return free
+
+    def _claim(self, clients: list[int], author: Author) -> None:
+        """Make the author's person the owner of all `clients` or of none: the last check and the first change."""
+        author.new_ids_left -= len(self._unowned(clients, author))
+        for client in clients:
+            if client not in self._owners:
+                self._declared.pop(client, None)
+                self._owners[client] = author.person
+                self._claims.append((client, author.person))
+
+    # -- what is here
+
+    def known_clocks(self) -> dict[int, int]:
+        """The admitted state vector: next clock by client id."""
+        return {client: lane.next for client, lane in self._lanes.items()}
+
+    def known_deletions(self) -> dict[int, list[Range]]:
+        """The admitted delete set: deleted ranges by client id, where there are any."""
+        return {client: list(lane.deleted) for client, lane in self._lanes.items() if len(lane.deleted)}
+
+    # -- the general path: read, compare, and only then change
+
+    def _examine(self, update: bytes, *, trusted: bool) -> _Change:
+        """Read an update and find what is new of it. Changes nothing.
+
+        Raises: WireError; _GapError.
+        """
+        blocks, at, has_skips = read_structs(update)
+        change = _Change()
+        deletions: Deletions = []
+        if len(update) - at >= DELETE_SET_BYTES_DIGESTED:
+            change.digest = blake2b(memoryview(update)[at:], digest_size=16).digest()
+        if change.digest not in self._sets_known:
+            deletions = read_deletions(update, at)
+        else:
+            change.is_whole = False
+        if has_skips:
+            # A doc that waits for something itself: what follows its holes does not continue what is here.
+            raise _GapError
+        for block in blocks:
+            lane = self._lanes.get(block.client)
+            known = 0 if lane is None else lane.next
+            if block.clock > known:
+                raise _GapError
+            if block.clock < known:
+                change.is_whole = False
+                if block.end <= known:
+                    continue
+            part = _Part(block, known)
+            change.survey(part)
+            change.parts[block.client] = part
+        if not trusted:
+            self._walk(change)
+        self._subtract(change, deletions, trusted)
+        return change
+
+    def _walk(self, change: _Change) -> None:
+        """See that there is an order in which every struct finds what it refers to.
+
+        As Yjs integrates: a stack of parts that wait for each other. A part that waits for one further down the stack
+        closes a circle. Each step either finishes a struct or puts a part on the stack, so this is linear.
+        """
+        parts = change.parts
+        for bottom in parts.values():
+            stack = [(bottom, bottom.block.end)]
+            while stack:
+                part, target = stack[-1]
+                waits_for = self._advance(part, target, change)
+                if waits_for is None:
+                    part.is_waiting = False
+                    stack.pop()
+                    continue
+                client, clock = waits_for
+                other = parts.get(client)
+                if other is None or clock >= other.block.end:
+                    raise _GapError
+                part.is_waiting = True
+                if other.is_waiting:
+                    raise WireError(Code.ILLEGAL_UPDATE, "its structs refer to each other in a circle")
+                stack.append((other, clock + 1))
+
+    def _advance(self, part: _Part, target: int, change: _Change) -> tuple[int, int] | None:
+        """Go on in one part until `target` is reached (None), or a struct refers to what is not yet: that unit."""
+        client, structs = part.block.client, part.block.structs
+        is_wide = self._is_wide or bool(change.highs)
+        while part.reached < target:
+            clock, units, origin, origin_clock, right, right_clock, _, _, _ = structs[part.at]
+            # A struct that begins before what is known loses its head, and with it its origin.
+            if origin != NONE and clock >= part.known:
+                if not self._is_there(origin, origin_clock, client, clock, change):
+                    return origin, origin_clock
+                if is_wide and self._is_high(origin, origin_clock, change):
+                    raise _split("an origin is the first half of a character")
+            if right != NONE:
+                if not self._is_there(right, right_clock, client, clock, change):
+                    return right, right_clock
+                if is_wide and self._is_high(right, right_clock - 1, change):
+                    raise _split("a right origin is the second half of a character")
+            part.reached = clock + units
+            part.at += 1
+        return None
+
+    def _is_there(self, client: int, clock: int, own: int, own_clock: int, change: _Change) -> bool:
+        """Whether a struct of client `own` at `own_clock` may refer to this unit by now."""
+        if client == own:
+            if clock >= own_clock:
+                raise WireError(Code.ILLEGAL_UPDATE, "a struct refers to itself or to what its client typed later")
+            return True
+        part = change.parts.get(client)
+        if part is not None:
+            return clock < part.reached
+        lane = self._lanes.get(client)
+        return lane is not None and clock < lane.next
+
+    def _is_high(self, client: int, clock: int, change: _Change) -> bool:
+        """Whether the unit is the first half of a character, here or in the update itself."""
+        lane = self._lanes.get(client)
+        if lane is not None and clock < lane.next:
+            return bool(lane.highs) and _is_in(clock, lane.highs)
+        highs = change.highs.get(client)
+        return highs is not None and _is_in(clock, highs)
+
+    def _subtract(self, change: _Change, deletions: Deletions, trusted: bool) -> None:
+        """Take what is deleted already out of `deletions`, and count the live units that the rest takes away."""
+        is_wide = not trusted and (self._is_wide or bool(change.highs))
+        for client, ranges in deletions:
+            lane = self._lanes.get(client)
+            part = change.parts.get(client)
+            end = part.block.end if part is not None else 0 if lane is None else lane.next
+            if ranges[-1][1] > end:
+                raise _GapError
+            if is_wide:
+                for start, after in ranges:
+                    if self._is_high(client, start - 1, change) or self._is_high(client, after - 1, change):
+                        raise _split("a deletion cuts a character")
+            news = ranges if lane is None else lane.deleted.missing(ranges)
+            if news:
+                change.deletions.append((client, news))
+                live = Intervals(change.gone[client]).missing(news) if client in change.gone else news
+                for start, after in live:
+                    change.units -= after - start
+        if change.deletions != deletions:
+            change.is_whole = False
+
+    def _take_in(self, change: _Change) -> None:
+        for client, part in change.parts.items():
+            lane = self._lanes.get(client)
+            if lane is None:
+                lane = self._lanes[client] = Lane(client)
+            lane.next = part.block.end
+            last = part.block.structs[-1]
+            lane.expect(last[4], last[5])
+        for client, highs in change.highs.items():
+            self._lanes[client].highs.extend(highs)
+            self._is_wide = True
+        for client, ranges in change.gone.items():
+            self._lanes[client].deleted.add(ranges)
+        for client, ranges in change.deletions:
+            self._lanes[client].deleted.add(ranges)
+        self.units += change.units
+        self._note(change)
+
+    def _note(self, change: _Change) -> None:
+        """Remember that the update's delete set holds nothing new any more."""
+        if change.digest and change.digest not in self._sets_known:
+            if len(self._sets_known) >= DELETE_SETS_KNOWN_MAX:
+                del self._sets_known[next(iter(self._sets_known))]
+            self._sets_known[change.digest] = None
+
+
+def _units_of_basic(content: bytes) -> int:
+    """The UTF-16 units of a string without characters of two units; 0 for any other, and for what is no UTF-8."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return 0
+    return len(text) if max(text) <= "\uffff" else 0

@@ -1,0 +1,59 @@
+"""How a message becomes bytes on a member's socket: ``carets.v1``, or the plain y-protocols of the stock door.
+
+Owns: the head that RFC 6455 puts before a server's data frame, and the file id before a message.
+Does not know: sockets, rooms. The frames of a broadcast are built once here and shared by all members of a dialect,
+which no library's send offers; handshake, masking, fragments, control frames and close stay aiohttp's.
+
+Source: RFC 6455, 5.2 (a server's frame is not masked); docs/decisions/0006-frames-built-once.md.
+"""
+
+from __future__ import annotations
+
+from carets.protocol import wire
+
+_TEXT, _BINARY = 0x81, 0x82
+
+
+def _frame(first_byte: int, payload: bytes) -> bytes:
+    length = len(payload)
+    if length < 126:
+        return bytes((first_byte, length)) + payload
+    if length < 1 << 16:
+        return bytes((first_byte, 126)) + length.to_bytes(2, "big") + payload
+    return bytes((first_byte, 127)) + length.to_bytes(8, "big") + payload
+
+
+class Dialect:
+    """`carets.v1`: every message names its file, JSON notices travel too, large messages go in parts."""
+
+    name = "carets.v1"
+    has_notices = True
+    has_parts = True
+
+    def message(self, file_id: int, message: bytes) -> bytes:
+        """The socket bytes of one y-protocols message of a file."""
+        return _frame(_BINARY, wire.encode_varuint(file_id) + message)
+
+    def part(self, frame: bytes) -> bytes:
+        """The socket bytes of one frame from `wire.cut_in_parts`."""
+        return _frame(_BINARY, frame)
+
+    def notice(self, text: bytes) -> bytes:
+        """The socket bytes of one JSON notice."""
+        return _frame(_TEXT, text)
+
+
+class StockDialect(Dialect):
+    """The stock door: one file a connection, nothing but y-protocols messages, whole."""
+
+    name = "yjs"
+    has_notices = False
+    has_parts = False
+
+    def message(self, file_id: int, message: bytes) -> bytes:
+        """The socket bytes of one y-protocols message; the address has named the file already."""
+        return _frame(_BINARY, message)
+
+
+CARETS = Dialect()
+STOCK = StockDialect()

@@ -1,0 +1,306 @@
+"""The Yjs V1 update format as far as a text needs it: bounded, canonical, pure.
+
+Owns: the bytes of updates and state vectors, both ways. Does not know: what a document holds, or who sent them.
+
+Invariants:
+  1. A reader returns or raises `WireError`, for any bytes whatever, in linear time and without recursion.
+  2. What reads is a canonical update of one text: strings, deletions and skips under the root `text`, and no more.
+  3. Nothing is built in proportion to a number that a peer wrote, only to the bytes that it sent.
+
+Source: yjs 13.6, src/utils/encoding.js, src/structs/Item.js, src/utils/DeleteSet.js; lib0 encoding.js (varuint).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from carets.errors import Code, WireError
+from carets.limits import CLIENT_ID_MAX, CLOCK_MAX, STATE_VECTOR_ENTRIES_MAX
+from carets.protocol.intervals import Range
+from carets.protocol.wire import encode_varuint
+
+NONE = -1
+"""In place of a client id: no such origin."""
+
+Struct = tuple[int, int, int, int, int, int, int, int, list[int] | None]
+"""One run of one client: `clock, units, origin, origin_clock, right, right_clock, text_at, end_at, highs`.
+
+`origin` and `right` are client ids. `text_at` is where the string's bytes begin in the update, 0 for a run that is
+deleted already; `end_at` is the byte after the struct. `highs` are the clocks of its high surrogates, ascending; None
+where it has none. A plain tuple: one is made for every struct of every update.
+"""
+
+_DELETED, _STRING, _SKIP = 1, 4, 10
+_KINDS = frozenset((_DELETED, _STRING, _SKIP))
+_HAS_PARENT_SUB, _HAS_RIGHT, _HAS_ORIGIN = 0x20, 0x40, 0x80
+_ROOT = b"\x01\x04text"
+"""Parent info of an item without origins: by name, four bytes, the one root of a file."""
+
+_HIGH = re.compile(b"[\xd8-\xdb]")
+"""The upper byte of a high surrogate."""
+
+
+class Block(NamedTuple):
+    """The structs of one client in one update, in unbroken order of their clocks from `clock` to before `end`."""
+
+    client: int
+    clock: int
+    end: int
+    structs: list[Struct]
+    structs_at: int
+
+
+Deletions = list[tuple[int, list[Range]]]
+"""A delete set: each client once, its ranges ascending and disjoint."""
+
+
+def _malformed(detail: str) -> WireError:
+    return WireError(Code.MALFORMED_UPDATE, detail)
+
+
+def _illegal(detail: str) -> WireError:
+    return WireError(Code.ILLEGAL_UPDATE, detail)
+
+
+def _varuint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at `at` and the place after it; IndexError where the data ends inside.
+
+    The twin of `wire.decode_varuint`, unrolled: an update is mostly numbers of up to three bytes, and ids of five.
+    """
+    value = data[at]
+    if value < 0x80:
+        return value, at + 1
+    byte = data[at + 1]
+    if byte < 0x80:
+        if byte == 0:
+            raise _malformed("a number is longer than it need be")
+        return value & 0x7F | byte << 7, at + 2
+    value = value & 0x7F | (byte & 0x7F) << 7
+    at += 2
+    shift = 14
+    while True:
+        byte = data[at]
+        at += 1
+        if byte < 0x80:
+            break
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 49:
+            raise _malformed("a number is above 53 bits")
+    value |= byte << shift
+    if byte == 0 or value > CLIENT_ID_MAX:
+        raise _malformed("a number is longer than it need be, or above 53 bits")
+    return value, at
+
+
+def read_structs(data: bytes) -> tuple[list[Block], int, bool]:
+    """Read the structs of an update.
+
+    Returns:
+        The blocks, the place where the delete set begins (see `read_deletions`), and whether there are skips in the
+        blocks: holes in the clocks of one who waits for something itself.
+
+    Raises:
+        WireError: MALFORMED_UPDATE, or ILLEGAL_UPDATE for what is no text of this file.
+    """
+    try:
+        count, at = _varuint(data, 0)
+        if count > len(data) - at:
+            raise _malformed("more blocks than bytes")
+        blocks: list[Block] = []
+        has_skips = False
+        for _ in range(count):
+            block, at, skips = _read_block(data, at)
+            blocks.append(block)
+            has_skips = has_skips or skips
+    except IndexError:
+        raise _malformed("the update ends inside its structs") from None
+    if count > 1 and len({block.client for block in blocks}) != count:
+        raise _malformed("a client has two blocks")
+    return blocks, at, has_skips
+
+
+def _read_block(data: bytes, at: int) -> tuple[Block, int, bool]:
+    """One block, the place after it, and whether it has skips. Numbers of one byte are read in place: most are."""
+    count, at = _varuint(data, at)
+    if count == 0 or count > len(data) - at:
+        raise _malformed("a block without structs, or with more than bytes")
+    client_at = at
+    client, at = _varuint(data, at)
+    own = data[client_at:at]
+    begin, at = _varuint(data, at)
+    clock = begin
+    structs_at = at
+    structs: list[Struct] = []
+    has_skips = False
+    for _ in range(count):
+        info = data[at]
+        at += 1
+        kind = info & 0x1F
+        if info & _HAS_PARENT_SUB or kind not in _KINDS or (kind == _SKIP and info != _SKIP):
+            raise _illegal(f"a struct of kind {info & 0x3F}")
+        origin = origin_clock = right = right_clock = NONE
+        if info & _HAS_ORIGIN:
+            if data.startswith(own, at):
+                origin = client
+                at += len(own)
+            else:
+                origin, at = _varuint(data, at)
+            origin_clock, at = _varuint(data, at)
+        if info & _HAS_RIGHT:
+            if data.startswith(own, at):
+                right = client
+                at += len(own)
+            else:
+                right, at = _varuint(data, at)
+            right_clock, at = _varuint(data, at)
+        elif info < _HAS_RIGHT and kind != _SKIP:
+            if not data.startswith(_ROOT, at):
+                if _ROOT.startswith(data[at:]):
+                    raise IndexError
+                raise _illegal("another parent than the root text")
+            at += len(_ROOT)
+        units, at = _varuint(data, at)
+        if units == 0:
+            raise _malformed("an empty struct")
+        text_at = 0
+        highs = None
+        if kind == _STRING:
+            # Where this ends beyond the data, the next number does not exist: a delete set always follows.
+            text_at = at
+            at += units
+            content = data[text_at:at]
+            if not content.isascii():
+                units, highs = _measure(content, clock)
+        if kind == _SKIP:
+            has_skips = True
+        else:
+            structs.append((clock, units, origin, origin_clock, right, right_clock, text_at, at, highs))
+        clock += units
+    if clock > CLOCK_MAX:
+        raise _illegal("a clock above the limit")
+    return Block(client, begin, clock, structs, structs_at), at, has_skips
+
+
+def _measure(content: bytes, clock: int) -> tuple[int, list[int] | None]:
+    """The UTF-16 units of a string that is not ASCII, and the clocks of its high surrogates if it begins at `clock`."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise _malformed("a string is no UTF-8") from None
+    if max(text) <= "\uffff":
+        return len(text), None
+    upper = text.encode("utf-16-le")[1::2]
+    return len(upper), [clock + high.start() for high in _HIGH.finditer(upper)]
+
+
+def read_deletions(data: bytes, at: int) -> Deletions:
+    """Read the delete set at `at`, which must be the last of the update.
+
+    Raises: WireError MALFORMED_UPDATE.
+    """
+    try:
+        count, at = _varuint(data, at)
+        if count > len(data) - at:
+            raise _malformed("more clients than bytes")
+        deletions: Deletions = []
+        for _ in range(count):
+            client, at = _varuint(data, at)
+            ranges, at = _read_ranges(data, at)
+            deletions.append((client, ranges))
+    except IndexError:
+        raise _malformed("the update ends inside its delete set") from None
+    if at != len(data):
+        raise _malformed("something follows the update")
+    if count > 1 and len({client for client, _ in deletions}) != count:
+        raise _malformed("a client is twice in the delete set")
+    return deletions
+
+
+def _read_ranges(data: bytes, at: int) -> tuple[list[Range], int]:
+    count, at = _varuint(data, at)
+    if count == 0 or count > len(data) - at:
+        raise _malformed("no ranges, or more than bytes")
+    ranges: list[Range] = []
+    last = 0
+    for _ in range(count):
+        start = data[at]
+        at += 1
+        if start >= 0x80:
+            start, at = _varuint(data, at - 1)
+        end = data[at]
+        at += 1
+        if end >= 0x80:
+            end, at = _varuint(data, at - 1)
+        if start < last or end == 0:
+            raise _malformed("ranges out of order, overlapping or empty")
+        last = start + end
+        ranges.append((start, last))
+    if last > CLOCK_MAX:
+        raise _illegal("a deletion above the limit")
+    return ranges, at
+
+
+def encode_block(data: bytes, block: Block, first: int, known: int) -> bytes:
+    """The block from clock `known` on, which lies in its struct `first`: as Yjs writes it to one who has the rest.
+
+    A struct that loses its head gets the unit before as origin and keeps its right origin. `known` must not lie inside
+    a character.
+    """
+    structs = block.structs
+    struct = structs[first]
+    clock, units, _, _, right, right_clock, text_at, end_at, _ = struct
+    head = encode_varuint(len(structs) - first) + encode_varuint(block.client) + encode_varuint(known)
+    if known == clock:
+        return head + data[structs[first - 1][7] if first else block.structs_at : structs[-1][7]]
+    info = _HAS_ORIGIN | (_STRING if text_at else _DELETED) | (_HAS_RIGHT if right != NONE else 0)
+    head += bytes((info,)) + encode_varuint(block.client) + encode_varuint(known - 1)
+    if right != NONE:
+        head += encode_varuint(right) + encode_varuint(right_clock)
+    if text_at:
+        text = data[text_at:end_at].decode().encode("utf-16-le")[2 * (known - clock) :].decode("utf-16-le").encode()
+        content = encode_varuint(len(text)) + text
+    else:
+        content = encode_varuint(clock + units - known)
+    return head + content + data[end_at : structs[-1][7]]
+
+
+def encode_update(blocks: list[bytes], deletions: Deletions) -> bytes:
+    """An update of blocks from `encode_block` and a delete set."""
+    out = [encode_varuint(len(blocks)), *blocks, encode_varuint(len(deletions))]
+    for client, ranges in deletions:
+        out += (encode_varuint(client), encode_varuint(len(ranges)))
+        for start, end in ranges:
+            out += (encode_varuint(start), encode_varuint(end - start))
+    return b"".join(out)
+
+
+def decode_state_vector(data: bytes) -> dict[int, int]:
+    """The clocks that a peer says it has: next clock by client id.
+
+    Raises: WireError MALFORMED_STATE_VECTOR.
+    """
+    clocks: dict[int, int] = {}
+    try:
+        count, at = _varuint(data, 0)
+        if count > STATE_VECTOR_ENTRIES_MAX or 2 * count > len(data) - at:
+            raise _malformed("more entries than bytes, or than are allowed")
+        for _ in range(count):
+            client, at = _varuint(data, at)
+            clocks[client], at = _varuint(data, at)
+    except (IndexError, WireError) as error:
+        detail = error.detail if isinstance(error, WireError) else "it ends too early"
+        raise WireError(Code.MALFORMED_STATE_VECTOR, detail) from None
+    if at != len(data) or len(clocks) != count or max(clocks.values(), default=0) > CLOCK_MAX:
+        raise WireError(Code.MALFORMED_STATE_VECTOR, "something follows, a client is twice in it, or a clock too large")
+    return clocks
+
+
+def encode_state_vector(clocks: Mapping[int, int]) -> bytes:
+    """The bytes of a state vector, highest client id first, as Yjs writes it."""
+    out = [encode_varuint(len(clocks))]
+    for client, clock in sorted(clocks.items(), reverse=True):
+        out += (encode_varuint(client), encode_varuint(clock))
+    return b"".join(out)

@@ -1,0 +1,1 @@
+"""Workspaces while they are open: no sockets, no SQL."""

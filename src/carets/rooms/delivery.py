@@ -1,0 +1,305 @@
+"""How what is committed reaches the members: broadcasts, answers, catch-ups, presence.
+
+Owns: who is up to date and who is behind, and when presence ticks. Does not know: admission, the store, sockets.
+
+Invariants:
+  1. A member gets no update of a file before the answer to its first step 1 there.
+  2. A member that lags is sent nothing until it drains; then one update per open file brings it up to date.
+  3. Each broadcast is encoded once per dialect, and each member is written to once per commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from carets import limits
+from carets.protocol import messages, wire
+from carets.protocol.dialect import Dialect
+from carets.protocol.updates import decode_state_vector
+from carets.rooms.commit import Edit
+from carets.rooms.file import OpenFile
+from carets.rooms.files import FileTable
+from carets.rooms.member import Mark, Member, Seat
+
+
+class Delivery:
+    """The outgoing half of a room. It shares the room's tables of members and open files, and changes neither."""
+
+    def __init__(self, members: dict[int, Member], open_files: dict[int, OpenFile], table: FileTable) -> None:
+        self._members = members
+        self._open = open_files
+        self._table = table
+        self._waiting: deque[Member] = deque()
+        self._turn: asyncio.Handle | None = None
+        self._tick: asyncio.TimerHandle | None = None
+        self._refresh: asyncio.TimerHandle | None = None
+        self._arrived: set[int] = set()
+        self._left: list[int] = []
+
+    def stop(self) -> None:
+        """No more timers; what waits is forgotten."""
+        for handle in (self._turn, self._tick, self._refresh):
+            if handle is not None:
+                handle.cancel()
+
+    # -- commits
+
+    def broadcast(self, file: OpenFile, edits: Sequence[Edit], before: Mark | None) -> None:
+        """Put committed edits before everyone who has the file open and is up to date, except before their authors.
+
+        With `before`, the moment of the document before these edits, one of them is so large that it goes in parts.
+        """
+        places: dict[int, list[int]] = {}
+        for place, edit in enumerate(edits):
+            places.setdefault(edit.member.id, []).append(place)
+        built: dict[Dialect, _Frames] = {}
+        for seat in file.seats.values():
+            if not seat.ready or seat.behind is not None:
+                continue
+            member = seat.member
+            own = places.get(member.id)
+            if own is not None and len(own) == len(edits):
+                continue
+            if before is not None:
+                seat.behind = before
+                self.catch_up_soon(member)
+                continue
+            frames = built.get(member.dialect)
+            if frames is None:
+                frames = built[member.dialect] = _Frames(member.dialect, file.id, edits)
+            if own is None:
+                member.outbox.put(frames.whole)
+            else:
+                for piece in frames.without(own):
+                    member.outbox.put(piece)
+
+    def notify(self, members: Iterable[Member], notice: messages.Notice) -> None:
+        """Put a notice before members who take notices; who lags is told by `catch_up`."""
+        text: bytes | None = None
+        for member in members:
+            if not member.dialect.has_notices:
+                continue
+            if member.outbox.lagging:
+                member.files_stale |= isinstance(notice, messages.Files)
+                member.members_stale |= isinstance(notice, messages.Members)
+                continue
+            if text is None:
+                text = member.dialect.notice(messages.encode_notice(notice))
+            member.outbox.put(text)
+
+    def reply(self, member: Member, notice: messages.Notice) -> None:
+        """Put an answer to a member's own request, even while it lags; its edge reads no further above a hard bound."""
+        if member.dialect.has_notices:
+            member.outbox.put(member.dialect.notice(messages.encode_notice(notice)))
+
+    def acknowledge(self, member: Member, count: int) -> None:
+        """Tell a member how many of its frames are durable."""
+        if count <= member.saved:
+            return
+        member.saved = count
+        if not member.dialect.has_notices:
+            return
+        if member.outbox.lagging:
+            member.saved_stale = True
+        else:
+            member.outbox.put(member.dialect.notice(b'{"type":"saved","count":%d}' % count))
+
+    def flush_all(self) -> None:
+        """One write for each member that has something."""
+        for member in list(self._members.values()):
+            self.flush(member)
+
+    def flush(self, member: Member) -> None:
+        """Write what is put, then parts; note what the member has when its line is full."""
+        finished = member.outbox.flush()
+        for file_id in finished:
+            if seat := member.seats.get(file_id):
+                seat.in_parts = False
+                self.catch_up_soon(member)
+        if member.outbox.lagging:
+            for seat in member.seats.values():
+                if seat.ready and seat.behind is None:
+                    seat.behind = self._open[seat.file_id].mark()
+
+    # -- catching up
+
+    def answer(self, file: OpenFile, seat: Seat, state_vector: bytes) -> None:
+        """Answer a step 1, soon: what the asker has is where it is behind from."""
+        seat.behind = file.mark()._replace(state_vector=state_vector)
+        seat.answer_due = True
+        self.catch_up_soon(seat.member)
+
+    def ask(self, seat: Seat) -> None:
+        """Send a step 1 for what the member has and the file has not; at most one is under way."""
+        if seat.asked:
+            return
+        if seat.in_parts:
+            seat.ask_due = True
+            return
+        seat.asked, seat.ask_due = True, False
+        member = seat.member
+        state_vector = self._open[seat.file_id].document.state_vector()
+        member.outbox.put(member.dialect.message(seat.file_id, wire.encode_step_1(state_vector)))
+
+    def drained(self, member: Member) -> None:
+        """The member's line took everything: it may be written to again."""
+        member.outbox.drained()
+        self.catch_up_soon(member)
+
+    def catch_up_soon(self, member: Member) -> None:
+        """Bring a member up to date in the next turn of the event loop, a few members a turn."""
+        if member not in self._waiting:
+            self._waiting.append(member)
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._catch_up_some)
+
+    def _catch_up_some(self) -> None:
+        self._turn = None
+        encodings_left = limits.CATCH_UPS_PER_TURN
+        while self._waiting and encodings_left > 0:
+            member = self._waiting.popleft()
+            if member.gone is None and not member.outbox.lagging:
+                encodings_left -= self._catch_up(member)
+                self.flush(member)
+        if self._waiting:
+            self._turn = asyncio.get_running_loop().call_soon(self._catch_up_some)
+
+    def _catch_up(self, member: Member) -> int:
+        """Put what a member missed. Returns how many documents were encoded."""
+        if member.files_stale:
+            member.files_stale = False
+            self.reply(member, messages.Files(self._table.listed(), full=True))
+        if member.members_stale:
+            member.members_stale = False
+            self.reply(member, messages.Members([other.record for other in self._members.values()], full=True))
+        if member.saved_stale:
+            member.saved_stale = False
+            self.reply(member, messages.Saved(member.saved))
+        encodings = 0
+        for seat in member.seats.values():
+            file = self._open[seat.file_id]
+            if seat.presence_stale:
+                seat.presence_stale = False
+                self.tell_presence(file, seat)
+            if seat.in_parts:
+                continue
+            if seat.ask_due:
+                self.ask(seat)
+            if seat.behind is not None:
+                encodings += self._bring_up(file, seat)
+        return encodings
+
+    def _bring_up(self, file: OpenFile, seat: Seat) -> int:
+        """Put the one update, or answer, that a seat is behind by. Returns how many documents were encoded."""
+        assert seat.behind is not None
+        member, document = seat.member, file.document
+        first_answer = seat.answer_due
+        if not seat.answer_due and seat.behind.version == document.version:
+            seat.behind = None
+            return 0
+        update = document.encode_since(decode_state_vector(seat.behind.state_vector))
+        message = wire.encode_step_2(update) if seat.answer_due else wire.encode_update(update)
+        seat.answer_due = False
+        if first_answer and member.may_write:
+            self.ask(seat)
+        if len(message) > limits.PART_BYTES_MAX and member.dialect.has_parts:
+            seat.behind, seat.in_parts = file.mark(), True
+            member.outbox.put_bulk(file.id, map(member.dialect.part, wire.cut_in_parts(file.id, message)))
+        else:
+            seat.behind = None
+            member.outbox.put(member.dialect.message(file.id, message))
+        if first_answer:
+            self.tell_presence(file, seat)
+        return 1
+
+    # -- presence
+
+    def tell_presence(self, file: OpenFile, seat: Seat) -> None:
+        """Put every caret of a file before one member."""
+        page, stock = file.whereabouts.all()
+        entries = page if seat.member.dialect.has_notices else stock
+        if entries:
+            seat.member.outbox.put(seat.member.dialect.message(file.id, wire.encode_awareness(entries)))
+
+    def arrived(self, member: Member) -> None:
+        """A member came or changed its name: the next tick tells the others."""
+        self._arrived.add(member.id)
+        self.tick_soon()
+
+    def left(self, member: Member) -> None:
+        """A member left: the next tick tells the others."""
+        self._arrived.discard(member.id)
+        self._left.append(member.id)
+        self.tick_soon()
+
+    def tick_soon(self) -> None:
+        """Presence changed: send it with the next tick, which comes the later the more members there are."""
+        if self._tick is None:
+            crowd = max(1.0, len(self._members) / limits.PRESENCE_MEMBERS_PER_TICK)
+            self._tick = asyncio.get_running_loop().call_later(limits.PRESENCE_TICK_S * crowd, self._send_presence)
+
+    def keep_stock_fresh(self) -> None:
+        """From now on renew presence for stock clients while there are any: they forget, and hang up, otherwise."""
+        if self._refresh is None:
+            self._refresh = asyncio.get_running_loop().call_later(limits.STOCK_REFRESH_S, self._renew_for_stock)
+
+    def _renew_for_stock(self) -> None:
+        self._refresh = None
+        stock = [member for member in self._members.values() if not member.dialect.has_notices]
+        for file_id in {file_id for member in stock for file_id in member.seats}:
+            self._open[file_id].whereabouts.renew()
+        for member in stock:
+            for file_id in member.seats:
+                if not member.outbox.lagging:
+                    member.outbox.put(member.dialect.message(file_id, wire.encode_awareness(())))
+        if stock:
+            self.tick_soon()
+            self.flush_all()
+            self.keep_stock_fresh()
+
+    def _send_presence(self) -> None:
+        self._tick = None
+        if self._arrived or self._left:
+            came = [self._members[id_].record for id_ in sorted(self._arrived) if id_ in self._members]
+            self.notify(self._members.values(), messages.Members(came, self._left))
+            self._arrived, self._left = set(), []
+        for file in self._open.values():
+            if file.whereabouts.has_news:
+                self._send_whereabouts(file)
+        self.flush_all()
+
+    def _send_whereabouts(self, file: OpenFile) -> None:
+        page, stock = file.whereabouts.take_news()
+        built: dict[Dialect, bytes] = {}
+        for seat in file.seats.values():
+            member = seat.member
+            if member.outbox.lagging or not seat.ready:
+                seat.presence_stale = member.outbox.lagging
+                continue
+            dialect = member.dialect
+            if dialect not in built:
+                built[dialect] = dialect.message(file.id, wire.encode_awareness(page if dialect.has_notices else stock))
+            member.outbox.put(built[dialect])
+
+
+class _Frames:
+    """The frames of one broadcast in one dialect, built once, and where each begins."""
+
+    def __init__(self, dialect: Dialect, file_id: int, edits: Sequence[Edit]) -> None:
+        frames = [dialect.message(file_id, wire.encode_update(edit.update)) for edit in edits]
+        self.whole = b"".join(frames)
+        self._starts = [0]
+        for frame in frames:
+            self._starts.append(self._starts[-1] + len(frame))
+
+    def without(self, own: Sequence[int]) -> Iterable[bytes]:
+        """The frames in between those at the places `own`, which are in order."""
+        start = 0
+        for place in own:
+            if self._starts[place] > start:
+                yield self.whole[start : self._starts[place]]
+            start = self._starts[place + 1]
+        if start < len(self.whole):
+            yield self.whole[start:]

@@ -1,0 +1,103 @@
+"""One file while its document is in memory.
+
+Owns: the document (committed), the gate (admitted), the members who have it open, their presence.
+Does not know: other files, commits, sockets.
+
+Invariants:
+  1. ``document`` holds exactly the log up to ``seq``; ``gate`` holds that and what is queued up to ``admitted_seq``.
+  2. When nothing is queued, gate and document agree.
+"""
+
+from __future__ import annotations
+
+from carets import limits
+from carets.errors import Code, Refused
+from carets.protocol.admission import Gate
+from carets.protocol.messages import FileRecord
+from carets.protocol.updates import decode_state_vector
+from carets.rooms.document import Document
+from carets.rooms.member import Mark, Seat
+from carets.rooms.presence import Whereabouts
+from carets.rooms.store import Checkpoint, FileLog
+
+
+class OpenFile:
+    """A document, its gate, and who is in it."""
+
+    def __init__(self, record: FileRecord, document: Document, log: FileLog) -> None:
+        self.id = record.file_id
+        self.document = document
+        self.gate = Gate.of(document.encode(), log.owners)
+        self.owners = dict(log.owners)
+        self.former_client_ids = log.former_client_ids
+        self.deleted = record.deleted_at_ms is not None
+        self.seats: dict[int, Seat] = {}
+        self.whereabouts = Whereabouts()
+        self.seq = self.admitted_seq = log.seq
+        self.checkpoint_seq = log.checkpoint.seq if log.checkpoint else 0
+        self.checkpoint_running = False
+        self.bytes_since_checkpoint = sum(map(len, log.updates))
+
+    def mark(self) -> Mark:
+        """The document's present moment."""
+        return Mark(self.document.version, self.document.state_vector())
+
+    def check_lineage(self, known: dict[int, int]) -> None:
+        """Refuse a document that was typed into another file at this path: merging it would double the text.
+
+        Raises: Refused EPOCH_CHANGED.
+        """
+        own = self.gate.known_clocks()
+        if any(client in self.former_client_ids and client not in own for client in known):
+            raise Refused(Code.EPOCH_CHANGED, "the document belongs to an earlier file at this path")
+
+    def commit(self, updates: list[bytes], claims: list[tuple[int, str]]) -> None:
+        """Take what is durable now into the document. Raises: DocumentFailed."""
+        self.document.apply(updates)
+        self.seq += len(updates)
+        self.bytes_since_checkpoint += sum(map(len, updates))
+        self.owners.update(claims)
+
+    def fall_back(self) -> None:
+        """Forget what was admitted and not committed; reservations of client ids stay."""
+        self.gate = Gate.of(self.document.encode(), self.owners)
+        self.admitted_seq = self.seq
+        for seat in self.seats.values():
+            seat.asked = False
+            if seat.client_id is not None and seat.member.may_write:
+                self.gate.declare(seat.client_id, seat.author)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that was admitted is committed."""
+        return self.admitted_seq == self.seq
+
+    @property
+    def is_checkpoint_due(self) -> bool:
+        """Whether enough came since the last checkpoint to be worth a new one."""
+        return (
+            self.seq - self.checkpoint_seq >= limits.CHECKPOINT_UPDATES
+            or self.bytes_since_checkpoint >= limits.CHECKPOINT_BYTES
+        ) and self.seq > self.checkpoint_seq
+
+    def make_checkpoint(self) -> Checkpoint:
+        """A checkpoint of the document as it is committed. Raises: DocumentFailed."""
+        self.bytes_since_checkpoint = 0
+        return Checkpoint(self.seq, self.document.encode())
+
+    def agrees(self) -> bool:
+        """Whether gate and document say the same of clocks and length; meaningful only while clean. For simulations."""
+        state = decode_state_vector(self.document.state_vector())
+        other = Gate.of(self.document.encode(), self.owners)
+        return self.gate.known_clocks() == state == other.known_clocks() and self.gate.units == other.units
+
+    def describe(self) -> dict[str, object]:
+        """For the operator."""
+        return {
+            "file_id": self.id,
+            "units": self.gate.units,
+            "seq": self.seq,
+            "queued": self.admitted_seq - self.seq,
+            "members": len(self.seats),
+            "behind": sum(seat.behind is not None for seat in self.seats.values()),
+        }

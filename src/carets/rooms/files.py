@@ -1,0 +1,118 @@
+"""The list of a workspace's files: as it is committed, and as it will be when what is queued is.
+
+Owns: which paths are free, which ids come next, what can be renamed, deleted and restored.
+Does not know: documents, members, commits. Time and chance are passed in.
+
+Invariants:
+  1. No two files that are not deleted have the same path.
+  2. A file id is never given twice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from carets import limits
+from carets.errors import Code, Refused
+from carets.protocol.access import clean_path
+from carets.protocol.messages import FileRecord, LineEnd
+
+_DAY_MS = 24 * 3600 * 1000
+
+
+class FileTable:
+    """The files of one workspace."""
+
+    def __init__(self, records: list[FileRecord]) -> None:
+        self.committed = {record.file_id: record for record in records}
+        self._admitted = dict(self.committed)
+
+    def live(self, file_id: int) -> FileRecord:
+        """The committed file. Raises: Refused FILE_UNKNOWN or FILE_DELETED."""
+        record = self.committed.get(file_id)
+        if record is None:
+            raise Refused(Code.FILE_UNKNOWN)
+        if record.deleted_at_ms is not None:
+            raise Refused(Code.FILE_DELETED)
+        return record
+
+    def at_path(self, path: str) -> FileRecord:
+        """The committed file at a path, or ``~`` and its id. Raises: Refused FILE_UNKNOWN, FILE_DELETED, PATH_INVALID."""
+        if path.startswith("~"):
+            if not path[1:].isascii() or not path[1:].isdigit() or len(path) > len(str(limits.FILE_ID_MAX)) + 1:
+                raise Refused(Code.FILE_UNKNOWN)
+            return self.live(int(path[1:]))
+        path = clean_path(path)
+        for record in self.committed.values():
+            if record.path == path and record.deleted_at_ms is None:
+                return record
+        raise Refused(Code.FILE_UNKNOWN)
+
+    def listed(self) -> list[FileRecord]:
+        """All committed files, tombstones with them, by id."""
+        return list(self.committed.values())
+
+    def create(self, path: str, eol: LineEnd, epoch: str) -> FileRecord:
+        """Admit a new file. Raises: Refused."""
+        if len(self._admitted) >= limits.FILES_MAX:
+            raise Refused(Code.FILES_TOO_MANY, f"at most {limits.FILES_MAX}")
+        record = FileRecord(max(self._admitted, default=0) + 1, self._free(path), epoch, eol)
+        return self._admit(record)
+
+    def rename(self, file_id: int, path: str) -> FileRecord:
+        """Admit another path for a file. Raises: Refused."""
+        record = self._standing(file_id)
+        return self._admit(msgspec.structs.replace(record, path=self._free(path, besides=file_id)))
+
+    def delete(self, file_id: int, now_ms: int) -> FileRecord:
+        """Admit that a file becomes a tombstone. Raises: Refused."""
+        return self._admit(msgspec.structs.replace(self._standing(file_id), deleted_at_ms=now_ms))
+
+    def restore(self, file_id: int, path: str | None, now_ms: int) -> FileRecord:
+        """Admit that a tombstone becomes a file again. Raises: Refused, also after `TOMBSTONE_DAYS`."""
+        record = self._admitted.get(file_id)
+        if record is None:
+            raise Refused(Code.FILE_UNKNOWN)
+        if record.deleted_at_ms is None:
+            return record
+        if now_ms - record.deleted_at_ms > limits.TOMBSTONE_DAYS * _DAY_MS:
+            raise Refused(Code.FILE_DELETED, f"more than {limits.TOMBSTONE_DAYS} days ago")
+        free = self._free(path if path is not None else record.path)
+        return self._admit(msgspec.structs.replace(record, path=free, deleted_at_ms=None))
+
+    def commit(self, records: list[FileRecord]) -> None:
+        """Take what is durable now."""
+        self.committed.update((record.file_id, record) for record in records)
+
+    def fall_back(self) -> None:
+        """Forget what was admitted and not committed."""
+        self._admitted = dict(self.committed)
+
+    def is_deleted(self, file_id: int) -> bool:
+        """Whether the file is, or is about to be, a tombstone."""
+        record = self._admitted.get(file_id)
+        return record is None or record.deleted_at_ms is not None
+
+    def _admit(self, record: FileRecord) -> FileRecord:
+        self._admitted[record.file_id] = record
+        return record
+
+    def _standing(self, file_id: int) -> FileRecord:
+        record = self._admitted.get(file_id)
+        if record is None:
+            raise Refused(Code.FILE_UNKNOWN)
+        if record.deleted_at_ms is not None:
+            raise Refused(Code.FILE_DELETED)
+        return record
+
+    def _free(self, path: str, besides: int = 0) -> str:
+        """The path in its one form, if no other file has it, nor lies below or above it."""
+        path = clean_path(path)
+        for record in self._admitted.values():
+            if record.deleted_at_ms is not None or record.file_id == besides:
+                continue
+            if record.path == path:
+                raise Refused(Code.PATH_TAKEN, path)
+            if record.path.startswith(path + "/") or path.startswith(record.path + "/"):
+                raise Refused(Code.PATH_TAKEN, f"{record.path} is in the way: a file cannot be a folder too")
+        return path

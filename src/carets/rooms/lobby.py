@@ -1,0 +1,153 @@
+"""Opens and closes rooms, and makes new workspaces.
+
+Owns: which workspaces are in memory. Does not know: sockets, SQL, what happens inside a room.
+
+Invariants:
+  1. A workspace has at most one room at a time.
+  2. A room leaves memory only when it is empty and all that was admitted is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from typing import NamedTuple
+
+import structlog
+
+from carets import limits
+from carets.errors import CaretsError, Code, Refused, Unavailable
+from carets.protocol import access
+from carets.protocol.access import RoleName
+from carets.rooms.room import Room, Surroundings, first_batch
+from carets.rooms.store import LinkRecord, WorkspaceRecord
+
+_log = structlog.get_logger("carets.lobby")
+
+_SWEEP_S = 5.0
+"""Seconds between looks for rooms and files that may leave memory."""
+
+
+class NewLink(NamedTuple):
+    """A link that was just made; its key is told only now."""
+
+    record: LinkRecord
+    key: str
+
+
+class Lobby:
+    """All open rooms of this process."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self.rooms: dict[str, Room] = {}
+        self.is_draining = False
+        self.refusals: Counter[Code] = Counter()
+        """How often each number was given out, since the start."""
+        self._opening: dict[str, asyncio.Task[Room]] = {}
+
+    async def enter(self, workspace_id: str) -> Room:
+        """The workspace's room, opened if need be, once for all who wait. Raises: Refused, Unavailable."""
+        if self.is_draining:
+            raise Unavailable(Code.DRAINING)
+        if not access.is_id(workspace_id):
+            raise Refused(Code.WORKSPACE_UNKNOWN)
+        room = self.rooms.get(workspace_id)
+        if room is not None and room.failed is None:
+            return room
+        task = self._opening.get(workspace_id)
+        if task is None:
+            task = self._opening[workspace_id] = asyncio.create_task(self._open(workspace_id))
+            task.add_done_callback(lambda _: self._opening.pop(workspace_id, None))
+        return await asyncio.shield(task)
+
+    async def _open(self, workspace_id: str) -> Room:
+        if failed := self.rooms.pop(workspace_id, None):
+            await failed.settle()
+        record = await self.around.store.load_workspace(workspace_id)
+        if record is None:
+            raise Refused(Code.WORKSPACE_UNKNOWN)
+        room = self.rooms[workspace_id] = Room(record, self.around)
+        _log.info("room_opened", workspace=workspace_id, files=len(record.files))
+        return room
+
+    async def create(self, title: str, files: dict[str, str]) -> tuple[WorkspaceRecord, dict[RoleName, NewLink]]:
+        """Make a workspace with its first files and its three links, durably. Raises: Refused, Unavailable."""
+        if self.is_draining:
+            raise Unavailable(Code.DRAINING)
+        workspace_id = access.encode_token(self.around.entropy(12))
+        links: dict[RoleName, NewLink] = {}
+        for role in access.Role:
+            links[role.label] = self.new_link(role.label, "", None)
+        batch = first_batch(workspace_id, files, self.around)
+        record = WorkspaceRecord(
+            workspace_id,
+            access.clean_label(title, limits.TITLE_UNITS_MAX, "Untitled workspace"),
+            self.around.now_ms(),
+            files=batch.files,
+            links=[link.record for link in links.values()],
+        )
+        await self.around.store.create_workspace(record, replace(batch, files=[]))
+        _log.info("workspace_created", workspace=workspace_id, files=len(batch.files))
+        return record, links
+
+    def new_link(self, role: RoleName, name: str, expires_at_ms: int | None) -> NewLink:
+        """A link with a fresh key; not kept yet."""
+        key = access.encode_token(self.around.entropy(limits.KEY_BYTES))
+        link_id = access.encode_token(self.around.entropy(9))
+        label = access.clean_label(name, limits.TITLE_UNITS_MAX, role)
+        record = LinkRecord(link_id, role, access.hash_key(key), label, self.around.now_ms(), expires_at_ms)
+        return NewLink(record, key)
+
+    def note(self, error: CaretsError) -> None:
+        """Count a refusal."""
+        self.refusals[error.code] += 1
+
+    async def run(self) -> None:
+        """Put idle rooms and files out of memory, for ever."""
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """One look: what is idle and clean leaves memory."""
+        now_ms = self.around.now_ms()
+        for room in list(self.rooms.values()):
+            is_idle = not room.members and now_ms - room.empty_since_ms >= limits.ROOM_IDLE_S * 1000
+            if room.sweep() and (room.failed is not None or is_idle):
+                room.delivery.stop()
+                del self.rooms[room.id]
+                _log.info("room_closed", workspace=room.id)
+
+    async def drain(self) -> None:
+        """Make everything durable, tell all members, and close them. At most `DRAIN_S` seconds."""
+        self.is_draining = True
+        rooms = list(self.rooms.values())
+        for room in rooms:
+            room.drain()
+        try:
+            async with asyncio.timeout(limits.DRAIN_S):
+                for room in rooms:
+                    await room.settle()
+        except TimeoutError:
+            _log.error("drain_incomplete", unclean=[room.id for room in rooms if not room.is_clean])
+        for room in rooms:
+            for member in list(room.members.values()):
+                room.expel(member, Unavailable(Code.DRAINING))
+            room.delivery.stop()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether new members can be served."""
+        return not self.is_draining
+
+    def describe(self) -> dict[str, object]:
+        """For the operator."""
+        return {
+            "rooms": [room.describe() for room in self.rooms.values()],
+            "refusals": {int(code): count for code, count in self.refusals.items()},
+            "draining": self.is_draining,
+        }
+
+

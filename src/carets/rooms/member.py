@@ -1,0 +1,101 @@
+"""One connection in a room, and its place in each file that it has open.
+
+Owns: what the member sent and was told, per connection and per open file. Does not know: the room's rules, sockets.
+
+Invariant: `saved` never passes a frame that waits for the repair of its gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from carets.errors import CaretsError
+from carets.protocol import messages
+from carets.protocol.access import Role
+from carets.protocol.admission import Author
+from carets.protocol.dialect import Dialect
+from carets.protocol.wire import PartsInbox
+from carets.rooms.outbox import Outbox
+
+class Mark(NamedTuple):
+    """A moment of a document: what a member has that fell behind then."""
+
+    version: int
+    state_vector: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Seat:
+    """A member's place in one open file."""
+
+    member: Member
+    file_id: int
+    author: Author
+    client_id: int | None = None
+    """The Yjs client id: declared by ``open_file``, or told by a stock client's first awareness."""
+    ready: bool = False
+    """Whether its step 1 came: only then do updates go to it."""
+    behind: Mark | None = None
+    """What it has, while it is not up to date; None while each commit goes to it at once."""
+    answer_due: bool = False
+    """Whether the next catch-up answers a step 1."""
+    in_parts: bool = False
+    """Whether a message of this file is under way in parts, which its other sync messages wait for."""
+    asked: bool = False
+    """Whether a step 1 of ours waits for its step 2: at most one does."""
+    ask_due: bool = False
+    blocked: bool = False
+    """Whether an edit was refused: what follows it cannot be taken until the file is opened anew."""
+    presence_stale: bool = False
+    greeted: bool = False
+    """Whether a stock client's name and colour were taken: the first ones stay."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """A connection that said hello."""
+
+    id: int
+    person: str
+    link_id: str
+    role: Role
+    name: str
+    color: str
+    dialect: Dialect
+    outbox: Outbox
+    seats: dict[int, Seat] = field(default_factory=dict)
+    parts: PartsInbox = field(default_factory=PartsInbox)
+    received: int = 0
+    """Step 2 and update frames that came."""
+    saved: int = 0
+    """How many of them it was told are durable."""
+    gaps: dict[int, int] = field(default_factory=dict)
+    """By file, the number of the first frame that waits for a step 2 to repair its gap."""
+    requests_open: int = 0
+    """File operations that wait for their commit."""
+    files_stale: bool = False
+    members_stale: bool = False
+    saved_stale: bool = False
+    gone: CaretsError | None = None
+    """Why it was closed by the room; None while it is here."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether its edits are taken."""
+        return self.role >= Role.EDITOR
+
+    @property
+    def record(self) -> messages.MemberRecord:
+        """The member as the others see it."""
+        return messages.MemberRecord(self.id, self.name, self.color, self.role.label)
+
+    @property
+    def acknowledgeable(self) -> int:
+        """How many frames may be told saved once all that is admitted now is durable."""
+        return min(self.gaps.values()) - 1 if self.gaps else self.received
+
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether something that it sent is not durable yet."""
+        return self.saved < self.received or self.requests_open > 0

@@ -1,0 +1,132 @@
+"""What a room asks of whatever keeps its edits: the promises, not how they are kept.
+
+Owns: the records that pass between rooms and a store, and the protocol `Store`. Does not know: SQL, NATS, disks.
+The suite ``tests/suites/store_promises.py`` states every promise below; each engine runs it.
+
+Invariants:
+  1. When `append` returns, the batch is durable whole; when it raises, the next `load_*` shows none of it, or all.
+  2. The log is the truth: nothing here is ever changed or taken out of it. Checkpoints are derived and may be lost.
+  3. Batches of one workspace become durable in the order in which `append` was called.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from carets.errors import Unavailable
+from carets.protocol.access import RoleName
+from carets.protocol.messages import FileRecord
+
+
+class StoreFailed(Unavailable):
+    """A store that could not keep or read something, whatever the reason."""
+
+
+class LogEntry(NamedTuple):
+    """One update as the log keeps it. `author` is a person ("person:..." or "link:..."); the Yjs client id is in the bytes."""
+
+    at_ms: int
+    author: str
+    update: bytes
+
+
+@dataclass(slots=True)
+class FileAppend:
+    """What one commit adds to one file's log: consecutive updates, the first of which is number `seq` (from 1)."""
+
+    file_id: int
+    seq: int
+    entries: list[LogEntry]
+    claims: list[tuple[int, str]] = field(default_factory=list)
+    """Yjs client ids whose first update is here, with the person that owns them from now on."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """One commit of one room. `files` are records that are new or changed; they count before `appends`."""
+
+    workspace_id: str
+    appends: list[FileAppend] = field(default_factory=list)
+    files: list[FileRecord] = field(default_factory=list)
+    at_ms: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to keep."""
+        return not self.appends and not self.files
+
+
+class Checkpoint(NamedTuple):
+    """A document, encoded, that covers the log up to and with update number `seq`."""
+
+    seq: int
+    state: bytes
+
+
+@dataclass(slots=True)
+class FileLog:
+    """All that a file's document is made of: a checkpoint, the updates after it, and who owns which client id."""
+
+    checkpoint: Checkpoint | None
+    updates: list[bytes]
+    """The updates number ``checkpoint.seq + 1`` and on, quarantined ones as empty bytes."""
+    owners: dict[int, str]
+    former_client_ids: frozenset[int]
+    """Client ids of other, deleted files that had this file's path: their documents must not be merged into this one."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the last update; 0 when there is none."""
+        return (self.checkpoint.seq if self.checkpoint else 0) + len(self.updates)
+
+
+class LinkRecord(NamedTuple):
+    """A link: a role for whoever holds the key whose hash this is."""
+
+    link_id: str
+    role: RoleName
+    key_hash: bytes
+    name: str
+    created_at_ms: int
+    expires_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+
+
+@dataclass(slots=True)
+class WorkspaceRecord:
+    """A workspace as it is kept, without its documents."""
+
+    workspace_id: str
+    title: str
+    created_at_ms: int
+    files: list[FileRecord] = field(default_factory=list)
+    links: list[LinkRecord] = field(default_factory=list)
+
+
+class Store(Protocol):
+    """The promises. Every method raises `StoreFailed` when it cannot do what it says, and then has done nothing."""
+
+    async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
+        """Keep a new workspace, with its links, files and their first updates, durably and at once."""
+
+    async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
+        """The workspace, or None. Files in the order of their ids, links in the order of their making."""
+
+    async def append(self, batch: Batch) -> None:
+        """Make the batch durable: all of it, in one commit, before this returns."""
+
+    async def load_file(self, workspace_id: str, file_id: int) -> FileLog:
+        """The newest checkpoint of a file and the log after it. A file without updates has an empty log."""
+
+    async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
+        """Keep a newer checkpoint in place of the one before. The log stays as it is."""
+
+    async def read_log(self, workspace_id: str, file_id: int, after_seq: int, count_max: int) -> list[LogEntry]:
+        """At most `count_max` entries of the log, from number ``after_seq + 1`` on, quarantined ones with them."""
+
+    async def quarantine(self, workspace_id: str, file_id: int, seq: int) -> None:
+        """Set update number `seq` aside: `load_file` gives empty bytes in its place from now on."""
+
+    async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
+        """Keep a new or changed link, durably."""

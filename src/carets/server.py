@@ -1,0 +1,139 @@
+"""One Carets process: builds everything, serves until told to stop, and ends without losing a word.
+
+Owns: which engine and which edges there are, logging, signals, the order of starting and stopping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import structlog
+import uvloop
+
+from carets.config import Config
+from carets.edges.listener import Listener
+from carets.edges.pages import page_build
+from carets.engines.lock import DataDirectory
+from carets.engines.sqlite import SqliteStore
+from carets.errors import Misconfigured
+from carets.protocol import access
+from carets.rooms.lobby import Lobby
+from carets.rooms.room import Surroundings
+
+_log = structlog.get_logger("carets.server")
+
+DATA_FILE = "carets.sqlite3"
+
+
+class Running(NamedTuple):
+    """A server that serves."""
+
+    lobby: Lobby
+    address: str
+    """Where a browser finds it, with the create token in the fragment when one is needed."""
+    port: int
+
+
+def set_up_logging(form: str) -> None:
+    """One event a line, on standard error: words for people, or JSON."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if form == "text":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if form == "json" else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(config: Config) -> AsyncIterator[Running]:
+    """Serve while the caller waits inside; leave it to drain and stop. Raises: Misconfigured."""
+    directory = DataDirectory.lock(config.data)
+    try:
+        store = SqliteStore.open(config.data / DATA_FILE)
+        try:
+            async with _serving(config, store) as server:
+                yield server
+        finally:
+            await store.close()
+    finally:
+        directory.release()
+
+
+@contextlib.asynccontextmanager
+async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]:
+    secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
+    token = await store.get_or_create_secret("create_token", _new_create_token)
+    around = Surroundings(
+        store=store,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        entropy=secrets.token_bytes,
+        secret=secret,
+        build=page_build(),
+        is_open=config.open,
+    )
+    lobby = Lobby(around)
+    listener = Listener(lobby, config.public_url, token.decode() if config.needs_create_token else None)
+    try:
+        port = await listener.open(config.host, config.port)
+        async with asyncio.TaskGroup() as tasks:
+            chores = [tasks.create_task(lobby.run()), tasks.create_task(listener.heartbeat.run())]
+            try:
+                yield Running(lobby, _address(config, port, token.decode()), port)
+            finally:
+                await lobby.drain()
+                for chore in chores:
+                    chore.cancel()
+    finally:
+        await listener.close()
+
+
+def _new_create_token() -> bytes:
+    return access.encode_token(secrets.token_bytes(16)).encode()
+
+
+def _address(config: Config, port: int, token: str) -> str:
+    shown = f"[{config.host}]" if ":" in config.host else config.host
+    base = config.public_url or f"http://{'localhost' if config.host in ('0.0.0.0', '::') else shown}:{port}"
+    return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
+
+
+async def _serve(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(config) as server:
+        print(f"Carets is at {server.address}", flush=True)
+        _log.info("serving", host=config.host, port=server.port, data=str(config.data), pid=os.getpid())
+        await stop.wait()
+        _log.info("draining", rooms=len(server.lobby.rooms))
+    _log.info("stopped")
+
+
+def serve(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    set_up_logging(config.log)
+    try:
+        uvloop.run(_serve(config))
+    except Misconfigured as error:
+        print(f"carets: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,1 @@
+"""What Carets promises, and how it is shown."""
