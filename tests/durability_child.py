@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sqlite3 import _Parameters
 
 ROOM = "workspace-1"
-MODES = ("honest", "unsynced", "early")
 
 
 def text_of(number: int) -> bytes:

@@ -66,7 +66,7 @@ class Replica:
 
 
 class Peer:
-    """One connection. Edits go out as they are made; `count` says how many frames were sent, `saved` how many are on disk."""
+    """One connection. Edits go out as made; `count` is how many frames were sent, `saved` how many are on disk."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from carets.engines.lock import DataDirectory
 from carets.engines.record import decode_record, encode_record
 from carets.engines.sqlite import SqliteStore
-from carets.engines.sqlite_file import APPLICATION_ID, MIGRATIONS
+from carets.engines.sqlite_file import APPLICATION_ID, LOG_PAGES_MAX, MIGRATIONS
 from carets.errors import Misconfigured
 from carets.protocol.messages import FileRecord
 from carets.rooms.store import Batch, Checkpoint, FileAppend, LogEntry, StoreFailed
@@ -258,6 +258,14 @@ async def test_a_value_that_cannot_be_kept_is_a_store_failure(engine: SqliteUnde
         with pytest.raises(StoreFailed):
             await engine.store.append(batch)
     await engine.store.append(updates(1))
+
+
+async def test_sqlites_own_log_stays_short_however_much_is_written(engine: SqliteUnderTest) -> None:
+    await engine.store.create_workspace(record(), Batch(ROOM))
+    for seq in range(1, 31):
+        await engine.store.append(Batch(ROOM, [FileAppend(1, seq, [LogEntry(0, ANN, bytes(2**21))])]))
+    await engine.store.load_file(ROOM, 1)
+    assert engine.path.with_name("carets.db-wal").stat().st_size < 3 * LOG_PAGES_MAX * 4096
 
 
 # -- secrets

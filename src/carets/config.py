@@ -60,7 +60,9 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     add("--host", help="address to listen on (127.0.0.1; 0.0.0.0 for every network of this machine)")
     add("--port", help=f"port to listen on ({DEFAULT_PORT}; 0 for any free one)")
     add("--data", metavar="DIR", help="directory of the data file (./data)")
-    add("--public-url", metavar="URL", help="address by which people reach the server, such as https://code.example.org")
+    add(
+        "--public-url", metavar="URL", help="address by which people reach the server, such as https://code.example.org"
+    )
     add("--create", choices=("token", "open"), help="who may create workspaces beyond loopback (token)")
     add("--open", action="store_const", const="1", help="let anyone edit who has a workspace's address, without a key")
     add("--log", choices=("text", "json"), help="how log lines are written (text)")

@@ -97,10 +97,10 @@ PONG_WAIT_S = 10.0
 """Seconds of silence after a ping until a member that is not draining is taken for dead."""
 
 OUTBOX_BYTES_FULL = 64 * KIB
-"""Bytes waiting in a member's transport above which no further part is cut: a slow line then has half a second before it."""
+"""Bytes waiting in a member's transport above which no further part is cut: half a second of a 1 Mbit/s line."""
 
 OUTBOX_BYTES_LAGGING = 256 * KIB
-"""Bytes waiting above which a member lags: nothing more is queued, it catches up when it drains. A burst stays below."""
+"""Bytes waiting above which a member lags: nothing more is queued until it drained. A burst stays below."""
 
 OUTBOX_BYTES_HARD = 512 * KIB
 """Bytes waiting above which a lagging member's own frames are not read either: replies to them cannot pile up."""
@@ -115,7 +115,7 @@ PRESENCE_MEMBERS_PER_TICK = 50
 """Members above which presence ticks get rarer, in proportion: carets cost members times members."""
 
 STOCK_REFRESH_S = 12.0
-"""Seconds between renewals of presence towards stock clients, which forget a state, and hang up, after 30 s without one."""
+"""Seconds between renewals of presence towards stock clients, which forget a state and hang up after 30 s."""
 
 # -- the store
 

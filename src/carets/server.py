@@ -33,6 +33,8 @@ _log = structlog.get_logger("carets.server")
 
 DATA_FILE = "carets.sqlite3"
 
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+
 
 class Running(NamedTuple):
     """A server that serves."""
@@ -111,7 +113,7 @@ def _new_create_token() -> bytes:
 
 def _address(config: Config, port: int, token: str) -> str:
     shown = f"[{config.host}]" if ":" in config.host else config.host
-    base = config.public_url or f"http://{'localhost' if config.host in ('0.0.0.0', '::') else shown}:{port}"
+    base = config.public_url or f"http://{'localhost' if config.host in _EVERYWHERE else shown}:{port}"
     return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
 
 

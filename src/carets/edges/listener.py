@@ -72,12 +72,12 @@ class Listener:
             return error_response(error)
         except web.HTTPException:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - around one request; logged whole
             _log.error("request_failed", method=request.method, path=request.path, exc_info=error)
             return error_response(CaretsError(Code.INTERNAL))
 
     def _is_host_known(self, host: str) -> bool:
-        """Whether a browser that believes to be at `host` may talk to us; other names are how DNS rebinding comes in."""
+        """Whether a browser may talk to us that believes to be at `host`: other names are how DNS rebinding works."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
         except ValueError:

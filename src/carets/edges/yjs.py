@@ -1,6 +1,7 @@
 """The stock door: plain y-protocols for one file, as ``y-websocket`` and every other Yjs provider speak it.
 
-Owns: the key in the address or the subprotocol, and which errors end such a connection. Does not know: the room's rules.
+Owns: the key in the address or the subprotocol, and which errors end such a connection.
+Does not know: the room's rules.
 
 Source: y-websocket 3.1.0, src/y-websocket.js; docs/PROTOCOL.md, "The stock door".
 """

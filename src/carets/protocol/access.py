@@ -111,7 +111,7 @@ def _has_hidden(text: str) -> bool:
 
 
 def clean_label(text: str, units_max: int, otherwise: str) -> str:
-    """A name or title as it may be shown: what cannot be is taken out, never refused; `otherwise` when nothing is left."""
+    """A name or title as it may be shown: what may not is taken out; `otherwise` when nothing is left."""
     folded = unicodedata.normalize("NFC", " ".join(text[: 8 * units_max].split()))
     kept = "".join(c for c in folded if not _has_hidden(c))[:units_max].strip()
     return kept or otherwise
@@ -158,7 +158,7 @@ def clean_path(path: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """A file's text in its one form: line ends are ``\\n``.
+    """A file's text in its one form: line ends are a line feed.
 
     Raises: Refused TEXT_INVALID for lone surrogates, DOCUMENT_TOO_LARGE above the limit.
     """

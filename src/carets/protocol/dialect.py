@@ -50,7 +50,7 @@ class StockDialect(Dialect):
     has_notices = False
     has_parts = False
 
-    def message(self, file_id: int, message: bytes) -> bytes:
+    def message(self, file_id: int, message: bytes) -> bytes:  # noqa: ARG002 - the other dialect names the file
         """The socket bytes of one y-protocols message; the address has named the file already."""
         return _frame(_BINARY, message)
 

@@ -129,7 +129,7 @@ def load(updates: Sequence[bytes]) -> tuple[Document, list[int]]:
 
 
 _BAD_MAX = 8
-"""Updates that may be set aside in one load; each costs a search. Behind the admission gate even one is a bug of ours."""
+"""Updates that may be set aside in one load; each costs a search. Behind the gate even one is a bug of ours."""
 
 
 def _whole(updates: Sequence[bytes]) -> Document | None:
@@ -144,7 +144,7 @@ def _whole(updates: Sequence[bytes]) -> Document | None:
 
 
 def _through_the_door(call: Callable[[], _Result]) -> _Result:
-    """Run `call`; whatever the engine throws becomes `DocumentFailed`. Its panics derive from BaseException."""
+    """Run `call`; whatever the engine throws, panics that derive from BaseException too, becomes `DocumentFailed`."""
     try:
         return call()
     except (KeyboardInterrupt, SystemExit, GeneratorExit):

@@ -37,7 +37,10 @@ class FileTable:
         return record
 
     def at_path(self, path: str) -> FileRecord:
-        """The committed file at a path, or ``~`` and its id. Raises: Refused FILE_UNKNOWN, FILE_DELETED, PATH_INVALID."""
+        """The committed file at a path, or at ``~`` and its id.
+
+        Raises: Refused FILE_UNKNOWN, FILE_DELETED or PATH_INVALID.
+        """
         if path.startswith("~"):
             if not path[1:].isascii() or not path[1:].isdigit() or len(path) > len(str(limits.FILE_ID_MAX)) + 1:
                 raise Refused(Code.FILE_UNKNOWN)

@@ -149,5 +149,3 @@ class Lobby:
             "refusals": {int(code): count for code, count in self.refusals.items()},
             "draining": self.is_draining,
         }
-
-

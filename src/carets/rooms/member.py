@@ -18,6 +18,7 @@ from carets.protocol.dialect import Dialect
 from carets.protocol.wire import PartsInbox
 from carets.rooms.outbox import Outbox
 
+
 class Mark(NamedTuple):
     """A moment of a document: what a member has that fell behind then."""
 

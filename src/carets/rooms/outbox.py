@@ -23,7 +23,7 @@ class Sink(Protocol):
     """A member's way out: a socket at an edge, a virtual line in a simulation."""
 
     def write(self, data: bytes) -> int:
-        """Take bytes. Returns how many wait in it; above `OUTBOX_BYTES_FULL`, `Room.drained` must follow once they left."""
+        """Take bytes; returns how many wait. Above `OUTBOX_BYTES_FULL`, `Room.drained` must follow once they left."""
 
     def close(self, error: CaretsError) -> None:
         """End the connection with the error's number, after all that was written."""
@@ -57,7 +57,7 @@ class Outbox:
         self._bulk = deque(entry for entry in self._bulk if entry[0] != file_id)
 
     def flush(self) -> list[int]:
-        """Write this turn's pieces at once, then parts while the line takes them. Returns the files whose last part went."""
+        """Write this turn's pieces at once, then parts while there is room. Returns the files whose last part went."""
         if pieces := self._pieces:
             self._write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             pieces.clear()

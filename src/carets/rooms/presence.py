@@ -85,7 +85,7 @@ def decode_page_state(text: str) -> PageState | None:
 
 
 def decode_stock_state(text: str) -> tuple[StockUser, PageState | None]:
-    """Read what a stock client says, whose states may hold anything: only the user and a caret of ours are taken from it.
+    """Read what a stock client says, whose states may hold anything: only user and caret are taken from it.
 
     Raises: WireError MALFORMED_PRESENCE when it is no JSON object, or too long.
     """
@@ -133,7 +133,9 @@ class Whereabouts:
         """Whether a tick has something to send."""
         return bool(self._changed)
 
-    def put(self, member: MemberRecord, state: PageState, stock_id: int | None = None, clock: int | None = None) -> None:
+    def put(
+        self, member: MemberRecord, state: PageState, stock_id: int | None = None, clock: int | None = None
+    ) -> None:
         """Keep a member's newest state. A stock client's own clock is kept, because its echo must not be newer."""
         before = self._places.get(member.member_id)
         if clock is None:

@@ -7,7 +7,8 @@ Invariants:
   1. Nobody is sent an edit, or told that it is saved, before the store has returned.
   2. Gates speak of the admitted state, answers and broadcasts of the committed one.
   3. No method awaits between reading the room's state and changing it. `receive` and `request` are synchronous.
-  4. One commit runs at a time. When it fails, the admitted state is the committed one again, and whoever has unsaved frames is closed.
+  4. One commit runs at a time. When it fails, the admitted state is the committed one again, and whoever has
+     unsaved frames is closed.
 """
 
 from __future__ import annotations
@@ -454,7 +455,7 @@ class Room:
                         self._fall_back(sealed, error)
                         continue
                 self._take_in(sealed)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
             self.fail(error)
         finally:
             self._committing = None

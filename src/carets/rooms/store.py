@@ -24,7 +24,7 @@ class StoreFailed(Unavailable):
 
 
 class LogEntry(NamedTuple):
-    """One update as the log keeps it. `author` is a person ("person:..." or "link:..."); the Yjs client id is in the bytes."""
+    """One update as the log keeps it. `author` is "person:...", "link:..." or "server"; the client id is in its bytes."""
 
     at_ms: int
     author: str
@@ -73,7 +73,7 @@ class FileLog:
     """The updates number ``checkpoint.seq + 1`` and on, quarantined ones as empty bytes."""
     owners: dict[int, str]
     former_client_ids: frozenset[int]
-    """Client ids of other, deleted files that had this file's path: their documents must not be merged into this one."""
+    """Client ids of deleted files that had this file's path: their documents must not be merged into this one."""
 
     @property
     def seq(self) -> int:
