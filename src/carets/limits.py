@@ -126,7 +126,7 @@ CHECKPOINT_BYTES = 1 * MIB
 """Bytes of log after which a file gets a new checkpoint, however few updates they are."""
 
 BATCH_BYTES_MAX = 128 * MIB
-"""Bytes of one commit of one room: one largest update beside ordinary ones; SQLite takes blobs up to 1 GB."""
+"""Bytes that may wait for one room's next commit before its edges stop reading; SQLite takes blobs up to 1 GB."""
 
 ROOM_IDLE_S = 30.0
 """Seconds for which an empty room stays in memory, so that a reload or a short cut finds it warm."""

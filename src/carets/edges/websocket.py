@@ -64,6 +64,8 @@ class WebSocketDoor:
                     return
                 if isinstance(frame, bytes):
                     room.receive(member, frame)
+                    if room.is_full:
+                        await room.settle()
                 else:
                     request = messages.decode_request(frame)
                     if isinstance(request, messages.OpenFile):

@@ -69,6 +69,8 @@ async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
         if isinstance(frame, str):
             raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes binary frames only")
         room.receive_stock(member, file_id, frame)
+        if room.is_full:
+            await room.settle()
 
 
 def _key(request: web.Request, room: Room) -> str:

@@ -234,7 +234,7 @@ class Gate:
             at = len(lane.keystroke)
             if len(update) > at + 2:
                 units = update[at]
-                if len(update) == at + units + 2 and 0 < units < 0x80 and update[-1] == 0:
+                if len(update) == at + units + 2 and units < 0x80 and update[-1] == 0:
                     content = update[at + 1 : -1]
                     if content.isascii() or (units := _units_of_basic(content)):
                         live = self.units + units

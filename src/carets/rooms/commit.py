@@ -51,6 +51,8 @@ class Pending:
     touched: dict[int, Member] = field(default_factory=dict)
     """Members with a frame that came since the last commit began; no-ops count."""
 
+    bytes_waiting: int = 0
+
     def __bool__(self) -> bool:
         return bool(self.touched or self.operations or self.edits)
 
@@ -60,6 +62,7 @@ class Pending:
         if edits is None:
             edits = self.edits[file] = []
         edits.append(Edit(member, update))
+        self.bytes_waiting += len(update)
         file.admitted_seq += 1
         self.touched[member.id] = member
 
@@ -69,8 +72,8 @@ class Pending:
         self.touched[member.id] = member
 
     def clear(self) -> None:
-        """Forget everything: the commit before it failed."""
-        self.edits, self.operations, self.touched = {}, [], {}
+        """Begin anew."""
+        self.edits, self.operations, self.touched, self.bytes_waiting = {}, [], {}, 0
 
     def seal(self, workspace_id: str, now_ms: int) -> Sealed:
         """Make all that is here into one commit."""
@@ -83,5 +86,5 @@ class Pending:
             grouped.append((file, edits, append))
         acks = [(member, member.acknowledgeable) for member in self.touched.values()]
         sealed = Sealed(batch, grouped, self.operations, acks)
-        self.edits, self.operations, self.touched = {}, [], {}
+        self.clear()
         return sealed

@@ -96,11 +96,11 @@ class Document:
         return _through_the_door(lambda: str(self._text))
 
 
-def update_of(text: str) -> bytes:
-    """The update that writes `text` into an empty document, under a new client id. Raises: DocumentFailed."""
+def update_of(text: str, client_id: int) -> bytes:
+    """The update by which this client id writes `text` into an empty document. Raises: DocumentFailed."""
 
     def write() -> bytes:
-        doc: Doc[Text] = Doc()
+        doc: Doc[Text] = Doc(client_id=client_id)
         doc[ROOT] = Text(text)
         return doc.get_update()
 

@@ -14,7 +14,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import NamedTuple
 
 import structlog
@@ -34,6 +34,7 @@ from carets.rooms.files import FileTable
 from carets.rooms.member import Member, Seat
 from carets.rooms.outbox import Outbox, Sink
 from carets.rooms.presence import decode_page_state, decode_stock_state
+from carets.rooms.shelf import Shelf
 from carets.rooms.store import Batch, FileAppend, LinkRecord, LogEntry, Store, StoreFailed, WorkspaceRecord
 
 _log = structlog.get_logger("carets.room")
@@ -41,6 +42,10 @@ _log = structlog.get_logger("carets.room")
 
 _FRAME_HEAD_BYTES = 16
 """Bytes before an update in a frame: file id, kind, step and length."""
+
+
+_SERVER = "server"
+"""The author of the texts with which a workspace was created, and the owner of their client ids."""
 
 
 class Surroundings(NamedTuple):
@@ -64,15 +69,15 @@ class Room:
         self.title = record.title
         self.members: dict[int, Member] = {}
         self.files = FileTable(record.files)
-        self.open_files: dict[int, OpenFile] = {}
+        self.shelf = Shelf(self.id, around.store, self.files)
+        self.open_files = self.shelf.files
         self.links = {link.link_id: link for link in record.links}
         self.delivery = Delivery(self.members, self.open_files, self.files)
         self.failed: Exception | None = None
+        self.is_draining = False
         self._around = around
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
-        self._loading: dict[int, asyncio.Task[None]] = {}
-        self._chores: set[asyncio.Task[None]] = set()
         self._member_ids = 0
         self.empty_since_ms = around.now_ms()
 
@@ -157,69 +162,12 @@ class Room:
         if member.gone is None:
             self.delivery.drained(member)
 
-    # -- files in memory
-
-    async def load_file(self, file_id: int) -> None:
-        """Bring a file's document into memory, once for all who wait. Raises: Refused, StoreFailed."""
-        self.files.live(file_id)
-        if file_id in self.open_files:
-            return
-        task = self._loading.get(file_id)
-        if task is None:
-            task = self._loading[file_id] = asyncio.create_task(self._load_file(file_id))
-            task.add_done_callback(lambda _: self._loading.pop(file_id, None))
-        await asyncio.shield(task)
-
-    async def _load_file(self, file_id: int) -> None:
-        log = await self._around.store.load_file(self.id, file_id)
-        updates = [update for update in log.updates if update]
-        start = [log.checkpoint.state] if log.checkpoint else []
-        try:
-            document, bad = documents.load(start + updates)
-        except documents.DocumentFailed as error:
-            _log.error("document_unloadable", workspace=self.id, file=file_id, error=str(error))
-            raise StoreFailed(Code.UNAVAILABLE, "the file cannot be loaded") from error
-        first = log.seq - len(log.updates) + 1
-        numbers = [first + place for place, update in enumerate(log.updates) if update]
-        for place in bad:
-            seq = numbers[place - len(start)] if place >= len(start) else 0
-            _log.error("update_quarantined", workspace=self.id, file=file_id, seq=seq)
-            if seq:
-                await self._around.store.quarantine(self.id, file_id, seq)
-        self.open_files[file_id] = OpenFile(self.files.committed[file_id], document, log)
-
-    def _unload_idle_files(self) -> None:
-        for file in list(self.open_files.values()):
-            if file.seats or not file.is_clean or file.checkpoint_running or file in self._pending.edits:
-                continue
-            if file.seq > file.checkpoint_seq:
-                self._checkpoint(file)
-            else:
-                del self.open_files[file.id]
-
-    def _checkpoint(self, file: OpenFile) -> None:
-        file.checkpoint_running = True
-        self._chore(self._put_checkpoint(file))
-
-    async def _put_checkpoint(self, file: OpenFile) -> None:
-        try:
-            checkpoint = file.make_checkpoint()
-            await self._around.store.put_checkpoint(self.id, file.id, checkpoint)
-            file.checkpoint_seq = checkpoint.seq
-        except StoreFailed as error:
-            _log.warning("checkpoint_failed", workspace=self.id, file=file.id, error=str(error))
-        finally:
-            file.checkpoint_running = False
-
-    def _chore(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-
     # -- what comes in
 
     def receive(self, member: Member, data: bytes) -> None:
         """Take one binary frame of ``carets.v1``. Raises: WireError; nothing is changed then."""
+        if self.is_draining:
+            return
         file_id, message = wire.decode_frame(data)
         if type(message) is wire.Part:
             whole = member.parts.take(file_id, message)
@@ -228,10 +176,16 @@ class Room:
             message = whole
         elif member.parts.is_open(file_id) and type(message) is not wire.Awareness:
             raise WireError(Code.MALFORMED_MESSAGE, "another message of this file is under way in parts")
-        self._take(member, file_id, message)
+        try:
+            self._take(member, file_id, message)
+        except Refused as refused:
+            self._give_up_seat(member, file_id)
+            self.refuse(member, refused, file_id, None)
 
     def receive_stock(self, member: Member, file_id: int, data: bytes) -> None:
         """Take one message at the stock door. Raises: WireError, Refused."""
+        if self.is_draining:
+            return
         message = wire.decode_message(data)
         if type(message) is wire.Part:
             raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes whole messages only")
@@ -339,6 +293,8 @@ class Room:
 
     def request(self, member: Member, request: messages.Request) -> None:
         """Take one text frame; `OpenFile` goes to `open_file`. Raises: WireError."""
+        if self.is_draining:
+            return
         try:
             self._do(member, request)
         except Refused as refused:
@@ -371,8 +327,7 @@ class Room:
     async def open_file(self, member: Member, request: messages.OpenFile) -> None:
         """Load a file's document, and give the member its place there, or tell it why not."""
         try:
-            while request.file_id not in self.open_files:
-                await self.load_file(request.file_id)
+            await self.shelf.load(request.file_id)
             if member.gone is None:
                 self._take_seat(member, request)
         except (Refused, StoreFailed) as error:
@@ -380,8 +335,7 @@ class Room:
 
     async def open_stock_file(self, member: Member, file_id: int) -> None:
         """Give a stock client its place in its one file. Raises: Refused, StoreFailed."""
-        while file_id not in self.open_files:
-            await self.load_file(file_id)
+        await self.shelf.load(file_id)
         if member.gone is None:
             self._take_seat(member, messages.OpenFile(file_id, 0))
 
@@ -467,8 +421,7 @@ class Room:
             before = file.mark() if large else None
             file.commit([edit.update for edit in edits], append.claims)
             self.delivery.broadcast(file, edits, before)
-            if file.is_checkpoint_due and not file.checkpoint_running:
-                self._checkpoint(file)
+            self.shelf.checkpoint_if_due(file)
         if sealed.operations:
             self._take_in_operations(sealed)
         for member, count in sealed.acks:
@@ -531,20 +484,27 @@ class Room:
         """Whether all that was admitted is durable."""
         return not self._pending and self._committing is None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits for the next commit that edges must read no further until `settle`."""
+        return self._pending.bytes_waiting > limits.BATCH_BYTES_MAX
+
     def sweep(self) -> bool:
         """Put idle files out of memory. Returns whether the room itself may go: empty, clean, nothing under way."""
         if self.failed is not None:
-            return True
-        self._unload_idle_files()
-        return not (self.members or self.open_files or self._loading or self._chores) and self.is_clean
+            return self._committing is None and not self.shelf.is_busy
+        self.shelf.unload_idle()
+        return not (self.members or self.open_files or self.shelf.is_busy) and self.is_clean
 
     async def settle(self) -> None:
         """Wait until all that was admitted is durable, and checkpoints under way are kept."""
-        while self._committing is not None or self._chores:
-            await asyncio.gather(*filter(None, [self._committing, *self._chores]), return_exceptions=True)
+        while self._committing is not None:
+            await asyncio.gather(self._committing, return_exceptions=True)
+        await self.shelf.settle()
 
     def drain(self) -> None:
-        """Tell everyone that the server restarts."""
+        """Tell everyone that the server restarts. What comes from now on is not taken, and so sent again elsewhere."""
+        self.is_draining = True
         self.delivery.notify(self.members.values(), messages.Draining())
         self.delivery.flush_all()
 
@@ -568,6 +528,7 @@ def first_batch(workspace_id: str, files: dict[str, str], around: Surroundings) 
         record = table.create(path, "crlf" if "\r\n" in text else "lf", around.entropy(8).hex())
         batch.files.append(record)
         if clean := access.clean_text(text):
-            entry = LogEntry(now_ms, "server", documents.update_of(clean))
-            batch.appends.append(FileAppend(record.file_id, 1, [entry]))
+            client_id = int.from_bytes(around.entropy(4), "big")
+            entry = LogEntry(now_ms, _SERVER, documents.update_of(clean, client_id))
+            batch.appends.append(FileAppend(record.file_id, 1, [entry], [(client_id, _SERVER)]))
     return batch

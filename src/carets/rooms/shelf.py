@@ -1,0 +1,118 @@
+"""Which of a workspace's documents are in memory, and what is kept of them besides the log.
+
+Owns: loading, checkpoints, putting idle documents away, setting aside updates that cannot be applied.
+Does not know: members' rights, commits, other workspaces.
+
+Invariants:
+  1. A file is loaded once for all who wait for it.
+  2. A document leaves memory only when nobody has it open, all of it is durable, and its checkpoint is the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+
+from carets.errors import Code
+from carets.rooms import document as documents
+from carets.rooms.file import OpenFile
+from carets.rooms.files import FileTable
+from carets.rooms.store import FileLog, Store, StoreFailed
+
+_log = structlog.get_logger("carets.shelf")
+
+
+class Shelf:
+    """The open files of one workspace."""
+
+    def __init__(self, workspace_id: str, store: Store, table: FileTable) -> None:
+        self.files: dict[int, OpenFile] = {}
+        self._workspace_id = workspace_id
+        self._store = store
+        self._table = table
+        self._loading: dict[int, asyncio.Task[None]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a load or a checkpoint is under way."""
+        return bool(self._loading or self._chores)
+
+    async def load(self, file_id: int) -> OpenFile:
+        """The file, brought into memory if it is not there. Raises: Refused, StoreFailed."""
+        while (file := self.files.get(file_id)) is None:
+            self._table.live(file_id)
+            task = self._loading.get(file_id)
+            if task is None:
+                task = self._loading[file_id] = asyncio.create_task(self._load(file_id))
+                task.add_done_callback(lambda _: self._loading.pop(file_id, None))
+            await asyncio.shield(task)
+        return file
+
+    async def _load(self, file_id: int) -> None:
+        log = await self._store.load_file(self._workspace_id, file_id)
+        document, bad = self._build(file_id, log)
+        if log.checkpoint is not None and 0 in bad:
+            _log.error("checkpoint_broken", workspace=self._workspace_id, file=file_id, seq=log.checkpoint.seq)
+            entries = await self._store.read_log(self._workspace_id, file_id, 0, log.seq)
+            updates = [entry.update for entry in entries]
+            log = FileLog(None, updates, log.owners, log.former_client_ids)
+            document, bad = self._build(file_id, log)
+        for seq in bad:
+            _log.error("update_quarantined", workspace=self._workspace_id, file=file_id, seq=seq)
+            await self._store.quarantine(self._workspace_id, file_id, seq)
+        self.files[file_id] = OpenFile(self._table.committed[file_id], document, log)
+
+    def _build(self, file_id: int, log: FileLog) -> tuple[documents.Document, list[int]]:
+        """A log's document, and the numbers of updates that had to be left out; 0 stands for the checkpoint."""
+        first = log.seq - len(log.updates) + 1
+        numbered = [(seq, update) for seq, update in enumerate(log.updates, first) if update]
+        if log.checkpoint is not None:
+            numbered.insert(0, (0, log.checkpoint.state))
+        try:
+            document, bad = documents.load([update for _, update in numbered])
+        except documents.DocumentFailed as error:
+            _log.exception("document_unloadable", workspace=self._workspace_id, file=file_id)
+            raise StoreFailed(Code.UNAVAILABLE, "the file cannot be loaded") from error
+        return document, [numbered[place][0] for place in bad]
+
+    def unload_idle(self) -> None:
+        """Put away what nobody has open, after its last checkpoint."""
+        for file in list(self.files.values()):
+            if file.seats or not file.is_clean or file.checkpoint_running:
+                continue
+            if file.seq > file.checkpoint_seq:
+                self._checkpoint(file)
+            else:
+                del self.files[file.id]
+
+    def checkpoint_if_due(self, file: OpenFile) -> None:
+        """Begin a checkpoint if enough came since the last one."""
+        if file.is_checkpoint_due and not file.checkpoint_running:
+            self._checkpoint(file)
+
+    def _checkpoint(self, file: OpenFile) -> None:
+        file.checkpoint_running = True
+        self._chore(self._put_checkpoint(file))
+
+    async def _put_checkpoint(self, file: OpenFile) -> None:
+        try:
+            checkpoint = file.make_checkpoint()
+            await self._store.put_checkpoint(self._workspace_id, file.id, checkpoint)
+            file.checkpoint_seq = checkpoint.seq
+        except StoreFailed as error:
+            _log.warning("checkpoint_failed", workspace=self._workspace_id, file=file.id, error=str(error))
+        finally:
+            file.checkpoint_running = False
+
+    def _chore(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def settle(self) -> None:
+        """Wait until the checkpoints under way are kept."""
+        while self._chores:
+            await asyncio.gather(*self._chores, return_exceptions=True)
