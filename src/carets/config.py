@@ -76,17 +76,19 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
 
     def value(name: str, default: str) -> str:
         given = getattr(options, name, None)
-        return str(given if given is not None else environment.get(f"CARETS_{name.upper()}", default))
+        return str(given if given is not None else environment.get(f"CARETS_{name.upper()}") or default)
 
     port = value("port", str(DEFAULT_PORT))
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536):
         raise Misconfigured(f"--port takes a number from 0 to 65535, not {port!r}.")
     public_url = value("public_url", "").rstrip("/")
-    parts = urlsplit(public_url)
-    if public_url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
+    if public_url and not _is_origin(public_url):
         raise Misconfigured(f"--public-url takes an address such as https://code.example.org, not {public_url!r}.")
+    host = value("host", "127.0.0.1")
+    if not host:
+        raise Misconfigured("--host takes an address; 0.0.0.0 is every network of this machine.")
     return Config(
-        host=value("host", "127.0.0.1"),
+        host=host,
         port=int(port),
         data=Path(value("data", "data")),
         public_url=public_url,
@@ -94,6 +96,17 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
         open=_flag("open", value("open", "0")),
         log=_choice("log", value("log", "text"), "text", "json"),
     )
+
+
+def _is_origin(url: str) -> bool:
+    """Whether `url` is a scheme, a host and perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is no number that a port can have
+    except ValueError:
+        return False
+    rest = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not rest
 
 
 def _choice(name: str, given: str, *words: _Word) -> _Word:

@@ -128,6 +128,10 @@ CHECKPOINT_BYTES = 1 * MIB
 BATCH_BYTES_MAX = 128 * MIB
 """Bytes that may wait for one room's next commit before its edges stop reading; SQLite takes blobs up to 1 GB."""
 
+THREAD_SWITCH_S = 0.0005
+"""Seconds after which Python takes its lock from a busy thread. With its own 5 ms, a busy event loop kept the store's
+writer waiting for seconds (docs/decisions/0004-sqlite-engine.md)."""
+
 ROOM_IDLE_S = 30.0
 """Seconds for which an empty room stays in memory, so that a reload or a short cut finds it warm."""
 

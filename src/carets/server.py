@@ -19,6 +19,7 @@ from typing import NamedTuple
 import structlog
 import uvloop
 
+from carets import limits
 from carets.config import Config
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
@@ -45,6 +46,14 @@ class Running(NamedTuple):
     port: int
 
 
+def _escape(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Line ends and control characters written out: what a client sent must not look like a line of ours."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = repr(value)[1:-1]
+    return event
+
+
 def set_up_logging(form: str) -> None:
     """One event a line, on standard error: words for people, or JSON."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -55,6 +64,7 @@ def set_up_logging(form: str) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _escape,
             *([structlog.processors.format_exc_info] if form == "json" else []),
             renderer,
         ],
@@ -134,6 +144,7 @@ def serve(config: Config) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status."""
     set_up_logging(config.log)
     try:
+        sys.setswitchinterval(limits.THREAD_SWITCH_S)
         uvloop.run(_serve(config))
     except Misconfigured as error:
         print(f"carets: {error}", file=sys.stderr)

@@ -63,7 +63,8 @@ class Listener:
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
-            if not self._is_host_known(request.host):
+            # Not `request.host`, which asks the resolver for a name, and blocks, when the header is missing.
+            if not self._is_host_known(request.headers.get("Host", "")):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
             return await handler(request)
         except CaretsError as error:

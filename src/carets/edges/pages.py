@@ -61,6 +61,10 @@ class Pages:
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """A built file; nothing else can be named, since a route's part holds no slash."""
         path = PAGE / "assets" / request.match_info["name"]
-        if path.parent != PAGE / "assets" or not path.is_file():
+        try:
+            is_there = path.parent == PAGE / "assets" and path.is_file()
+        except OSError:  # longer than any name can be
+            is_there = False
+        if not is_there:
             raise web.HTTPNotFound
         return web.FileResponse(path, headers={"Cache-Control": _FOR_EVER})

@@ -16,6 +16,7 @@ from aiohttp import web
 import carets
 from carets import limits
 from carets.errors import CaretsError, Code, Refused
+from carets.protocol import access
 from carets.protocol.access import RoleName
 from carets.rooms.lobby import Lobby
 from carets.rooms.room import Room
@@ -73,7 +74,7 @@ class Rest:
     async def create_workspace(self, request: web.Request) -> web.Response:
         """Make a workspace and tell its three links, once."""
         token = self._create_token
-        if token is not None and not hmac.compare_digest(_bearer(request).encode(), token.encode()):
+        if token is not None and not hmac.compare_digest(access.hash_key(_bearer(request)), access.hash_key(token)):
             raise Refused(Code.CREATE_TOKEN_WRONG)
         body = await _body(request, NewWorkspace)
         record, links = await self._lobby.create(body.title, body.files)

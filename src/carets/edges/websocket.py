@@ -14,7 +14,7 @@ from aiohttp import web
 
 from carets import limits
 from carets.edges.line import Heartbeat, Line, open_line
-from carets.errors import CaretsError, Code, Refused, WireError
+from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import messages
 from carets.protocol.dialect import CARETS
 from carets.rooms.lobby import Lobby
@@ -46,6 +46,11 @@ class WebSocketDoor:
                 _log.info("refused", workspace=request.match_info["workspace_id"], error=str(error))
                 line.write(CARETS.notice(messages.encode_notice(messages.refusal(error))))
                 line.close(error)
+                return line.socket
+            except Exception:
+                # Nobody of the room is here yet: it has no part in the mistake.
+                _log.exception("connection_failed", workspace=request.match_info["workspace_id"])
+                line.close(Unavailable(Code.INTERNAL))
                 return line.socket
             line.on_drained = lambda: room.drained(member)
             _log.info("member_joined", workspace=room.id, member=member.id, role=member.role.label)

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from carets import limits
 from carets.edges.line import Heartbeat, Line, open_line
-from carets.errors import CaretsError, Code, Refused, WireError
+from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import messages
 from carets.protocol.dialect import STOCK
 from carets.rooms.lobby import Lobby
@@ -52,9 +52,12 @@ class StockDoor:
             except ConnectionError:
                 pass
             except Exception as error:
-                if room is None:
-                    raise
-                room.fail(error)
+                if room is None or member is None:
+                    # Nobody of the room is here yet: it has no part in the mistake.
+                    _log.exception("connection_failed", workspace=request.match_info["workspace_id"], door="yjs")
+                    line.close(Unavailable(Code.INTERNAL))
+                else:
+                    room.fail(error)
             finally:
                 if room is not None and member is not None:
                     room.leave(member)

@@ -71,8 +71,6 @@ class _Job:
 def _tell(jobs: list[_Job]) -> None:
     """On the event loop: answer all of one commit."""
     for job in jobs:
-        if job.future.done():
-            continue
         if job.failure is None:
             job.future.set_result(job.result)
         else:

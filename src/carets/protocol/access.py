@@ -26,7 +26,7 @@ _PERSON_BYTES = 12
 _MAC_BYTES = 16
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_DECEIVING = re.compile("[\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+_DECEIVING = re.compile("[\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 """Characters that nobody sees and that reorder or hide what stands beside them. Source: Unicode TR 36."""
 
 
@@ -58,7 +58,8 @@ def encode_token(raw: bytes) -> str:
 
 def hash_key(key: str) -> bytes:
     """What the store keeps of a key. A key is 128 random bits, so a plain hash cannot be guessed backwards."""
-    return hashlib.sha256(key.encode()).digest()
+    # A header's bytes that are no UTF-8 arrive as lone surrogates: a wrong key, not a mistake of ours.
+    return hashlib.sha256(key.encode(errors="surrogatepass")).digest()
 
 
 def key_matches(key: str, key_hash: bytes) -> bool:
@@ -112,9 +113,10 @@ def _has_hidden(text: str) -> bool:
 
 def clean_label(text: str, units_max: int, otherwise: str) -> str:
     """A name or title as it may be shown: what may not is taken out; `otherwise` when nothing is left."""
-    folded = unicodedata.normalize("NFC", " ".join(text[: 8 * units_max].split()))
-    kept = "".join(c for c in folded if not _has_hidden(c))[:units_max].strip()
-    return kept or otherwise
+    shown = "".join(c for c in text[: 8 * units_max] if c.isspace() or not _has_hidden(c))
+    # Last, since taking a character out can bring two together that are one in NFC.
+    folded = unicodedata.normalize("NFC", " ".join(shown.split()))
+    return folded[:units_max].strip() or otherwise
 
 
 def clean_color(text: str, seed: int) -> str:

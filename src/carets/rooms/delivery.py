@@ -104,6 +104,7 @@ class Delivery:
         if member.outbox.lagging:
             member.saved_stale = True
         else:
+            member.saved_stale = False
             member.outbox.put(member.dialect.notice(b'{"type":"saved","count":%d}' % count))
 
     def flush_all(self) -> None:

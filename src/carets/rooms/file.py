@@ -60,12 +60,14 @@ class OpenFile:
 
     def fall_back(self) -> None:
         """Forget what was admitted and not committed; reservations of client ids stay."""
-        self.gate = Gate.of(self.document.encode(), self.owners)
-        self.admitted_seq = self.seq
+        declared = self.gate.declared()
         for seat in self.seats.values():
             seat.asked = False
-            if seat.client_id is not None and seat.member.may_write:
-                self.gate.declare(seat.client_id, seat.author)
+            if seat.client_id is not None and seat.member.may_write and seat.member.dialect.has_notices:
+                # Its first use may be what was just forgotten.
+                declared.setdefault(seat.client_id, seat.author.person)
+        self.gate = Gate.of(self.document.encode(), self.owners, declared=declared)
+        self.admitted_seq = self.seq
 
     @property
     def is_clean(self) -> bool:

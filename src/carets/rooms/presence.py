@@ -127,6 +127,8 @@ class Whereabouts:
     def __init__(self) -> None:
         self._places: dict[int, _Place] = {}
         self._changed: dict[int, _Place] = {}
+        self._clock = 0
+        """One for all: a member that left and came back is newer than its leaving, which others may remember."""
 
     @property
     def has_news(self) -> bool:
@@ -137,30 +139,44 @@ class Whereabouts:
         self, member: MemberRecord, state: PageState, stock_id: int | None = None, clock: int | None = None
     ) -> None:
         """Keep a member's newest state. A stock client's own clock is kept, because its echo must not be newer."""
-        before = self._places.get(member.member_id)
         if clock is None:
-            clock = before.clock + 1 if before else 1
+            self._clock += 1
+            clock = self._clock
         text = msgspec.json.encode({"user": _stamp(member), "cursor": state.cursor}).decode()
         place = _Place(member.member_id, stock_id if stock_id is not None else member.member_id, clock, text)
         self._places[member.member_id] = self._changed[member.member_id] = place
+
+    def is_taken(self, stock_id: int, member_id: int) -> bool:
+        """Whether somebody else is known by this id towards stock clients, or members are, who have the low ones."""
+        others = (place.stock_id for place in self._places.values() if place.id != member_id)
+        return stock_id <= limits.MEMBER_ID_MAX or stock_id in others
+
+    def _age(self, place: _Place) -> None:
+        """Make a state newer than all that were told of it."""
+        if place.stock_id == place.id:
+            self._clock += 1
+            place.clock = self._clock
+        else:
+            place.clock += 1
 
     def restamp(self, member: MemberRecord) -> None:
         """Write a member's new name and colour into the state that it has."""
         if place := self._places.get(member.member_id):
             place.text = msgspec.json.encode({**msgspec.json.decode(place.text), "user": _stamp(member)}).decode()
-            place.clock += 1
+            self._age(place)
             self._changed[member.member_id] = place
 
     def remove(self, member_id: int) -> None:
         """Forget a member; the next tick tells the others."""
         if place := self._places.pop(member_id, None):
-            self._changed[member_id] = _Place(place.id, place.stock_id, place.clock + 1, "null")
+            self._age(place)
+            self._changed[member_id] = _Place(place.id, place.stock_id, place.clock, "null")
 
     def renew(self) -> None:
         """Tell all states anew, so that stock clients do not forget them. Their own clocks are left to themselves."""
         for member_id, place in self._places.items():
             if place.stock_id == place.id:
-                place.clock += 1
+                self._age(place)
             self._changed[member_id] = place
 
     def take_news(self) -> tuple[list[Presence], list[Presence]]:

@@ -244,7 +244,8 @@ class Room:
             self._pending.add(file, member, admitted)
 
     def _refuse_update(self, member: Member, file_id: int, seat: Seat | None, refused: Refused) -> None:
-        member.gaps.pop(file_id, None)
+        # What waits for the repair of a gap is not taken either: the first of it is the frame to name.
+        frame = member.gaps.pop(file_id, member.received)
         if not member.dialect.has_notices:
             if refused.code is Code.ROLE_TOO_LOW:
                 denied = wire.encode_permission_denied(str(refused))
@@ -254,7 +255,7 @@ class Room:
             raise refused
         if seat is not None:
             seat.blocked = True
-        self.delivery.reply(member, messages.refusal(refused, file_id=file_id, frame=member.received))
+        self.delivery.reply(member, messages.refusal(refused, file_id=file_id, frame=frame))
         self.delivery.flush(member)
 
     def _take_presence(self, member: Member, seat: Seat, payload: bytes) -> None:
@@ -315,7 +316,11 @@ class Room:
                 raise AssertionError("open_file waits, so it does not come by here")
             case messages.CloseFile():
                 member.parts.forget(request.file_id)
-                member.gaps.pop(request.file_id, None)
+                if request.file_id in member.gaps:
+                    unmended = Refused(Code.FILE_NOT_OPEN, "it was closed before a gap in its edits was mended")
+                    self._refuse_update(member, request.file_id, None, unmended)
+                    self._pending.touched[member.id] = member
+                    self._wake()
                 self._give_up_seat(member, request.file_id)
             case messages.Profile():
                 self._rename_member(member, request)

@@ -63,7 +63,9 @@ class Shelf:
         for seq in bad:
             _log.error("update_quarantined", workspace=self._workspace_id, file=file_id, seq=seq)
             await self._store.quarantine(self._workspace_id, file_id, seq)
-        self.files[file_id] = OpenFile(self._table.committed[file_id], document, log)
+        file = OpenFile(self._table.committed[file_id], document, log)
+        file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
+        self.files[file_id] = file
 
     def _build(self, file_id: int, log: FileLog) -> tuple[documents.Document, list[int]]:
         """A log's document, and the numbers of updates that had to be left out; 0 stands for the checkpoint."""
