@@ -45,7 +45,9 @@ class Line:
         self._transport = transport
         self._draining: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._waiting_before = 0
+        self._pinging: asyncio.Task[None] | None = None
+        self._written = 0
+        self._waiting_before = self._left_before = 0
         transport.set_write_buffer_limits(high=limits.OUTBOX_BYTES_FULL)
         raw = transport.get_extra_info("socket")
         if raw is not None and hasattr(sockets, "TCP_NOTSENT_LOWAT"):
@@ -55,9 +57,10 @@ class Line:
 
     def write(self, data: bytes) -> int:
         """Take bytes; returns how many wait."""
-        if self._transport.is_closing():
+        if self._transport.is_closing() or self.closed_with is not None or self.socket.closed:
             return 0
         self._transport.write(data)
+        self._written += len(data)
         waiting = self._transport.get_write_buffer_size()
         if waiting > limits.OUTBOX_BYTES_FULL and self._draining is None:
             self._draining = asyncio.create_task(self._drain())
@@ -87,8 +90,9 @@ class Line:
 
     async def finish(self) -> None:
         """Wait for a close that is under way, and stop waiting for a drain."""
-        if self._draining is not None:
-            self._draining.cancel()
+        for task in (self._draining, self._pinging):
+            if task is not None:
+                task.cancel()
         if self._closing is not None:
             await self._closing
 
@@ -108,20 +112,27 @@ class Line:
                 # Its answers pile up: what it says next can wait until it has read them.
                 await self._request.writer.drain()
 
-    async def look(self, now_s: float) -> None:
+    def look(self, now_s: float) -> None:
         """The heartbeat's look: ping a silent line, close a dead one."""
         waiting = self._transport.get_write_buffer_size()
-        drains = waiting < self._waiting_before
-        self._waiting_before = waiting
+        left = self._written - waiting
+        if self._waiting_before and left > self._left_before:
+            # Bytes left while others waited: the peer reads, and its answers to pings wait behind what it reads.
+            self.heard_at_s = now_s
+            self.was_pinged = False
+        self._waiting_before, self._left_before = waiting, left
         silence_s = now_s - self.heard_at_s
-        if drains or silence_s < limits.PING_EVERY_S:
+        if silence_s < limits.PING_EVERY_S:
             return
         if silence_s >= limits.PING_EVERY_S + limits.PONG_WAIT_S:
             self.close(Unavailable(Code.SILENT))
         elif not self.was_pinged and waiting <= limits.OUTBOX_BYTES_FULL:
             self.was_pinged = True
-            with contextlib.suppress(ConnectionError):
-                await self.socket.ping()
+            self._pinging = asyncio.create_task(self._ping())
+
+    async def _ping(self) -> None:
+        with contextlib.suppress(ConnectionError):
+            await self.socket.ping()  # may wait for this line: the heartbeat does not wait with it
 
 
 class Heartbeat:
@@ -136,7 +147,7 @@ class Heartbeat:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             for line in list(self.lines):
-                await line.look(loop.time())
+                line.look(loop.time())
 
 
 @contextlib.asynccontextmanager

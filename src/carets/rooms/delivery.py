@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from carets import limits
 from carets.protocol import messages, wire
@@ -27,7 +27,15 @@ from carets.rooms.member import Mark, Member, Seat
 class Delivery:
     """The outgoing half of a room. It shares the room's tables of members and open files, and changes neither."""
 
-    def __init__(self, members: dict[int, Member], open_files: dict[int, OpenFile], table: FileTable) -> None:
+    def __init__(
+        self,
+        members: dict[int, Member],
+        open_files: dict[int, OpenFile],
+        table: FileTable,
+        fail: Callable[[Exception], None],
+    ) -> None:
+        """`fail` is told what goes wrong in a turn or a tick of ours, where nobody waits who could be."""
+        self._fail = fail
         self._members = members
         self._open = open_files
         self._table = table
@@ -43,6 +51,12 @@ class Delivery:
         for handle in (self._turn, self._tick, self._refresh):
             if handle is not None:
                 handle.cancel()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
+            self._fail(error)
 
     # -- commits
 
@@ -154,7 +168,7 @@ class Delivery:
         if member not in self._waiting:
             self._waiting.append(member)
         if self._turn is None:
-            self._turn = asyncio.get_running_loop().call_soon(self._catch_up_some)
+            self._turn = asyncio.get_running_loop().call_soon(self._guarded, self._catch_up_some)
 
     def _catch_up_some(self) -> None:
         self._turn = None
@@ -165,7 +179,7 @@ class Delivery:
                 encodings_left -= self._catch_up(member)
                 self.flush(member)
         if self._waiting:
-            self._turn = asyncio.get_running_loop().call_soon(self._catch_up_some)
+            self._turn = asyncio.get_running_loop().call_soon(self._guarded, self._catch_up_some)
 
     def _catch_up(self, member: Member) -> int:
         """Put what a member missed. Returns how many documents were encoded."""
@@ -197,11 +211,11 @@ class Delivery:
         assert seat.behind is not None
         member, document = seat.member, file.document
         first_answer = seat.answer_due
-        if not seat.answer_due and seat.behind.version == document.version:
+        if not first_answer and seat.behind.version == document.version:
             seat.behind = None
             return 0
-        update = document.encode_since(decode_state_vector(seat.behind.state_vector))
-        message = wire.encode_step_2(update) if seat.answer_due else wire.encode_update(update)
+        known = decode_state_vector(seat.behind.state_vector)
+        message = file.step_2(known) if first_answer else wire.encode_update(document.encode_since(known))
         seat.answer_due = False
         if first_answer and member.may_write:
             self.ask(seat)
@@ -239,12 +253,14 @@ class Delivery:
         """Presence changed: send it with the next tick, which comes the later the more members there are."""
         if self._tick is None:
             crowd = max(1.0, len(self._members) / limits.PRESENCE_MEMBERS_PER_TICK)
-            self._tick = asyncio.get_running_loop().call_later(limits.PRESENCE_TICK_S * crowd, self._send_presence)
+            self._tick = asyncio.get_running_loop().call_later(limits.PRESENCE_TICK_S * crowd, self._guarded, self._send_presence)
 
     def keep_stock_fresh(self) -> None:
         """From now on renew presence for stock clients while there are any: they forget, and hang up, otherwise."""
         if self._refresh is None:
-            self._refresh = asyncio.get_running_loop().call_later(limits.STOCK_REFRESH_S, self._renew_for_stock)
+            self._refresh = asyncio.get_running_loop().call_later(
+                limits.STOCK_REFRESH_S, self._guarded, self._renew_for_stock
+            )
 
     def _renew_for_stock(self) -> None:
         self._refresh = None

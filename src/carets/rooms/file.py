@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from carets import limits
 from carets.errors import Code, Refused
+from carets.protocol import wire
 from carets.protocol.admission import Gate
 from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
@@ -36,11 +37,19 @@ class OpenFile:
         self.seq = self.admitted_seq = log.seq
         self.checkpoint_seq = log.checkpoint.seq if log.checkpoint else 0
         self.checkpoint_running = False
+        self._answer = (b"", b"")
         self.bytes_since_checkpoint = sum(map(len, log.updates))
 
     def mark(self) -> Mark:
         """The document's present moment."""
         return Mark(self.document.version, self.document.state_vector())
+
+    def step_2(self, known: dict[int, int]) -> bytes:
+        """The answer to a step 1, as a message; those who ask the same between two commits share its bytes."""
+        update = self.document.encode_since(known)
+        if self._answer[0] is not update:
+            self._answer = (update, wire.encode_step_2(update))
+        return self._answer[1]
 
     def check_lineage(self, known: dict[int, int]) -> None:
         """Refuse a document that was typed into another file at this path: merging it would double the text.

@@ -10,6 +10,8 @@ Invariants:
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from carets import limits
@@ -25,7 +27,7 @@ class FileTable:
 
     def __init__(self, records: list[FileRecord]) -> None:
         self.committed = {record.file_id: record for record in records}
-        self._admitted = dict(self.committed)
+        self.fall_back()
 
     def live(self, file_id: int) -> FileRecord:
         """The committed file. Raises: Refused FILE_UNKNOWN or FILE_DELETED."""
@@ -59,7 +61,7 @@ class FileTable:
         """Admit a new file. Raises: Refused."""
         if len(self._admitted) >= limits.FILES_MAX:
             raise Refused(Code.FILES_TOO_MANY, f"at most {limits.FILES_MAX}")
-        record = FileRecord(max(self._admitted, default=0) + 1, self._free(path), epoch, eol)
+        record = FileRecord(self._highest_id + 1, self._free(path), epoch, eol)
         return self._admit(record)
 
     def rename(self, file_id: int, path: str) -> FileRecord:
@@ -89,7 +91,12 @@ class FileTable:
 
     def fall_back(self) -> None:
         """Forget what was admitted and not committed."""
-        self._admitted = dict(self.committed)
+        self._admitted: dict[int, FileRecord] = {}
+        self._paths: dict[str, int] = {}
+        self._folders: Counter[str] = Counter()
+        self._highest_id = 0
+        for record in self.committed.values():
+            self._admit(record)
 
     def is_deleted(self, file_id: int) -> bool:
         """Whether the file is, or is about to be, a tombstone."""
@@ -97,7 +104,15 @@ class FileTable:
         return record is None or record.deleted_at_ms is not None
 
     def _admit(self, record: FileRecord) -> FileRecord:
+        before = self._admitted.get(record.file_id)
+        if before is not None and before.deleted_at_ms is None:
+            del self._paths[before.path]
+            self._folders.subtract(_folders_of(before.path))
+        if record.deleted_at_ms is None:
+            self._paths[record.path] = record.file_id
+            self._folders.update(_folders_of(record.path))
         self._admitted[record.file_id] = record
+        self._highest_id = max(self._highest_id, record.file_id)
         return record
 
     def _standing(self, file_id: int) -> FileRecord:
@@ -111,11 +126,18 @@ class FileTable:
     def _free(self, path: str, besides: int = 0) -> str:
         """The path in its one form, if no other file has it, nor lies below or above it."""
         path = clean_path(path)
-        for record in self._admitted.values():
-            if record.deleted_at_ms is not None or record.file_id == besides:
-                continue
-            if record.path == path:
-                raise Refused(Code.PATH_TAKEN, path)
-            if record.path.startswith(path + "/") or path.startswith(record.path + "/"):
-                raise Refused(Code.PATH_TAKEN, f"{record.path} is in the way: a file cannot be a folder too")
+        if self._paths.get(path, besides) != besides:
+            raise Refused(Code.PATH_TAKEN, path)
+        for folder in _folders_of(path):
+            if self._paths.get(folder, besides) != besides:
+                raise Refused(Code.PATH_TAKEN, f"{folder} is in the way: a file cannot be a folder too")
+        own = besides and path in _folders_of(self._admitted[besides].path)
+        if self._folders[path] > own:
+            raise Refused(Code.PATH_TAKEN, f"{path} is a folder: a file cannot be one too")
         return path
+
+
+def _folders_of(path: str) -> list[str]:
+    """Every folder that a path lies in."""
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]

@@ -22,6 +22,9 @@ from carets.errors import Code, WireError
 from carets.protocol.messages import ClientId, MemberRecord
 from carets.protocol.wire import Presence
 
+_STOCK_ID_MIN = 1 << 16
+"""Yjs client ids below are no stock client's in presence: member ids are there. Yjs draws its ids from 32 bits."""
+
 Clock = Annotated[int, msgspec.Meta(ge=0, le=limits.CLOCK_MAX)]
 _T = TypeVar("_T")
 
@@ -149,7 +152,7 @@ class Whereabouts:
     def is_taken(self, stock_id: int, member_id: int) -> bool:
         """Whether somebody else is known by this id towards stock clients, or members are, who have the low ones."""
         others = (place.stock_id for place in self._places.values() if place.id != member_id)
-        return stock_id <= limits.MEMBER_ID_MAX or stock_id in others
+        return stock_id < _STOCK_ID_MIN or stock_id in others
 
     def _age(self, place: _Place) -> None:
         """Make a state newer than all that were told of it."""

@@ -72,7 +72,7 @@ class Room:
         self.shelf = Shelf(self.id, around.store, self.files)
         self.open_files = self.shelf.files
         self.links = {link.link_id: link for link in record.links}
-        self.delivery = Delivery(self.members, self.open_files, self.files)
+        self.delivery = Delivery(self.members, self.open_files, self.files, self.fail)
         self.failed: Exception | None = None
         self.is_draining = False
         self._around = around
@@ -273,13 +273,16 @@ class Room:
 
     def _take_stock_presence(self, member: Member, seat: Seat, entries: list[wire.Presence]) -> None:
         """A stock client's first message about itself has one entry; later ones repeat what others said, too."""
+        whereabouts = self.open_files[seat.file_id].whereabouts
         if seat.client_id is None and len(entries) == 1 and entries[0].state != "null":
-            seat.client_id = entries[0].id
+            seat.client_id = None if whereabouts.is_taken(entries[0].id, member.id) else entries[0].id
         for entry in entries:
             if entry.id != seat.client_id:
                 continue
+            if entry.clock > limits.CLOCK_MAX:
+                # One more, when it leaves, and the others could not read the number any more.
+                raise WireError(Code.MALFORMED_PRESENCE, f"a clock above {limits.CLOCK_MAX}")
             user, state = decode_stock_state(entry.state)
-            whereabouts = self.open_files[seat.file_id].whereabouts
             if state is None:
                 whereabouts.remove(member.id)
                 continue
