@@ -80,6 +80,7 @@ class Peer:
         self.saved = 0
         self.close_code: int | None = None
         self.answers_step_1 = True
+        self.replica_class = Replica
         self._parts = wire.PartsInbox()
         self._outgoing: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._changed = asyncio.Condition()
@@ -128,7 +129,7 @@ class Peer:
         self, file_id: int, client_id: int | None = None, doc: Doc[Text] | None = None, epoch: str = ""
     ) -> Replica:
         """Open a file without waiting."""
-        replica = self.replicas[file_id] = Replica(self, file_id, client_id, doc)
+        replica = self.replicas[file_id] = self.replica_class(self, file_id, client_id, doc)
         self.send_json(type="open_file", file_id=file_id, client_id=replica.client_id, epoch=epoch)
         self.send_frame(file_id, wire.encode_step_1(replica.doc.get_state()))
         return replica

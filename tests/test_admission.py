@@ -112,6 +112,11 @@ def test_a_trimmed_struct_keeps_its_right_origin() -> None:
     )
 
 
+def test_the_origin_of_a_known_head_goes_with_it() -> None:
+    gate, author = gate_with(HELLO)
+    assert gate.admit(update(block(1, 0, item("hello!", (9, 9)))), author) == update(block(1, 5, item("!", (1, 4))))
+
+
 def test_known_blocks_are_dropped_whole() -> None:
     gate, author = gate_with(HELLO)
     both = update(block(1, 0, item("hello")), block(2, 0, item("x", (1, 4))))
@@ -401,6 +406,9 @@ def test_the_fast_path_of_one_gate_is_not_taken_by_another() -> None:
         pytest.param(update(block(1, 5, item("xx", (1, 4)).replace(b"\x02x", b"\x01x"))), id="short-length"),
         pytest.param(update(block(1, 5, item("x", (1, 4))))[:-3], id="cut-before-the-length"),
         pytest.param(update(block(1, 5, item("x", (1, 4))))[:-1], id="cut-before-the-delete-set"),
+        pytest.param(
+            update(block(1, 5, item("x", (1, 4))))[:-3] + b"\x81\x7f" + b"x" * 128 + b"\0", id="length-of-two-bytes"
+        ),
     ],
 )
 def test_what_only_looks_like_a_keystroke_is_refused(data: bytes) -> None:

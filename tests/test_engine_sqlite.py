@@ -124,6 +124,27 @@ async def test_whichever_call_fails_batches_are_whole_and_the_store_goes_on(tmp_
     pytest.fail("the calls never end")
 
 
+async def test_when_even_the_rollback_fails_the_next_batch_gets_a_new_connection(tmp_path: Path) -> None:
+    failing: set[str] = set()
+
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
+            if sql in failing:
+                failing.remove(sql)
+                raise sqlite3.OperationalError(f"injected: {sql}")
+            return super().execute(sql, parameters)
+
+    store = SqliteStore.open(tmp_path / "carets.db", connection_class=Failing)
+    await store.create_workspace(record(), Batch(ROOM))
+    failing |= {"COMMIT", "ROLLBACK"}
+    with pytest.raises(StoreFailed, match="injected: COMMIT"):
+        await store.append(updates(1))
+    assert not failing
+    await store.append(updates(1))
+    assert (await store.load_file(ROOM, 1)).updates == bytes_of(1, 1)
+    await store.close()
+
+
 async def test_nobody_is_answered_before_the_commit_returns(tmp_path: Path) -> None:
     answered_before_commit: list[bool] = []
     tasks: list[asyncio.Task[None]] = []

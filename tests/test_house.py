@@ -1,6 +1,6 @@
 """The house rules, kept by a machine: layers, names, sizes, words, links, pins.
 
-Owns: what docs/DESIGN.md (section 6) and CONTRIBUTING.md ask of every file. Does not know: what the files do.
+Owns: what docs/ARCHITECTURE.md (layers) and CONTRIBUTING.md ask of every file. Does not know: what the files do.
 A rule is a function from sources to complaints. Each is tried twice: on this repository, where it must
 find nothing, and on a small bad sample, where it must find what is there; a guard that cannot fail guards nothing.
 """
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 Sources = Mapping[str, str]
 Rule = Callable[[Sources], list[str]]
 
-# From the ground up. A module that is none of these has no place yet: give it one in section 6 first.
+# From the ground up. A module that is none of these has no place yet: give it one on the map first.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("carets", "carets.errors", "carets.limits", "carets.metrics"),
     ("carets.protocol",),

@@ -183,13 +183,15 @@ class StorePromises:
         assert (await (await keeper.reader()).load_file(ROOM, 1)).updates == bytes_of(1, 40)
 
     async def test_a_batch_is_kept_as_it_was_when_it_was_given(self, keeper: Keeper) -> None:
-        batch = updates(1, 2)
+        batch = updates(1, 2, claims=[(7, ANN)])
         task = asyncio.ensure_future(keeper.store.append(batch))
         await asyncio.sleep(0)
+        batch.appends[0].claims.clear()
         batch.appends[0].entries.clear()
         batch.appends.clear()
         await task
-        assert (await (await keeper.reader()).load_file(ROOM, 1)).updates == bytes_of(1, 2)
+        log = await (await keeper.reader()).load_file(ROOM, 1)
+        assert (log.updates, log.owners) == (bytes_of(1, 2), {7: ANN})
 
     async def test_a_cancelled_append_is_there_whole_or_not_at_all(self, keeper: Keeper) -> None:
         task = asyncio.ensure_future(keeper.store.append(updates(1, 2, claims=[(7, ANN)])))

@@ -47,8 +47,7 @@ class WebSocketDoor:
                 line.write(CARETS.notice(messages.encode_notice(messages.refusal(error))))
                 line.close(error)
                 return line.socket
-            except Exception:
-                # Nobody of the room is here yet: it has no part in the mistake.
+            except Exception:  # noqa: BLE001 - around one connection, which has no part in any room yet
                 _log.exception("connection_failed", workspace=request.match_info["workspace_id"])
                 line.close(Unavailable(Code.INTERNAL))
                 return line.socket

@@ -51,9 +51,8 @@ class StockDoor:
                 line.close(error)
             except ConnectionError:
                 pass
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - around one connection, or its room, which is dropped
                 if room is None or member is None:
-                    # Nobody of the room is here yet: it has no part in the mistake.
                     _log.exception("connection_failed", workspace=request.match_info["workspace_id"], door="yjs")
                     line.close(Unavailable(Code.INTERNAL))
                 else:

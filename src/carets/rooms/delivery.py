@@ -253,7 +253,9 @@ class Delivery:
         """Presence changed: send it with the next tick, which comes the later the more members there are."""
         if self._tick is None:
             crowd = max(1.0, len(self._members) / limits.PRESENCE_MEMBERS_PER_TICK)
-            self._tick = asyncio.get_running_loop().call_later(limits.PRESENCE_TICK_S * crowd, self._guarded, self._send_presence)
+            self._tick = asyncio.get_running_loop().call_later(
+                limits.PRESENCE_TICK_S * crowd, self._guarded, self._send_presence
+            )
 
     def keep_stock_fresh(self) -> None:
         """From now on renew presence for stock clients while there are any: they forget, and hang up, otherwise."""

@@ -235,8 +235,10 @@ class Room:
         admitted = file.gate.admit(update, seat.author)
         if admitted is None:
             member.gaps.setdefault(file.id, member.received)
-            self.delivery.ask(seat)
-            self.delivery.flush(member)
+            if not is_step_2:
+                # A step 2 with a gap is all that its sender has: asking again would go round for ever.
+                self.delivery.ask(seat)
+                self.delivery.flush(member)
             return
         if is_step_2:
             member.gaps.pop(file.id, None)

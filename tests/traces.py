@@ -1,0 +1,115 @@
+"""Real editing, recorded and replayed: who typed what on top of what, and a member of a room who types it again.
+
+Owns: reading a trace, and the rule that nobody knows more of the others than the trace says.
+Does not know: servers; a replaying member is a `Peer` like any other.
+
+Source: github.com/josephg/editing-traces; positions are code points, where pycrdt counts UTF-8 bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from pycrdt import Doc, Text
+
+from tests.peer import Peer, Replica
+
+UNSAVED_MAX = 1_000
+"""Edits that a typist sends ahead of `saved`: enough to keep the server busy, too few for anybody to lag."""
+
+
+class Edit(NamedTuple):
+    """One transaction of one agent: patches of `(position, deleted, inserted)`, and how many of the others' it knew."""
+
+    patches: list[tuple[int, int, str]]
+    others_known: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The edits of each agent in order, and what they make of `start`."""
+
+    start: str
+    end: str
+    agents: list[list[Edit]]
+    is_ascii: bool
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.agents))
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a trace of one agent or two. Without `parents` each edit stands on the one before."""
+    raw = json.loads(gzip.decompress(path.read_bytes()))
+    agents: list[list[Edit]] = [[] for _ in range(raw.get("numAgents", 1))]
+    known: list[list[int]] = []
+    for number, txn in enumerate(raw["txns"]):
+        agent = txn.get("agent", 0)
+        parents = txn["parents"] if "parents" in txn else [number - 1] if number else []
+        knows = [max((known[parent][other] for parent in parents), default=0) for other in range(len(agents))]
+        assert knows[agent] == len(agents[agent]), "an agent that forgot an edit of its own"
+        others_known = sum(knows) - knows[agent]
+        assert not agents[agent] or others_known >= agents[agent][-1].others_known
+        agents[agent].append(Edit([(at, gone, new) for at, gone, new in txn["patches"]], others_known))
+        knows[agent] += 1
+        known.append(knows)
+    texts = [raw.get("startContent", ""), raw["endContent"]]
+    typed = (new for edits in agents for edit in edits for _, _, new in edit.patches)
+    return Trace(*texts, agents, all(map(str.isascii, texts)) and all(map(str.isascii, typed)))
+
+
+class HeldReplica(Replica):
+    """A file whose remote updates wait until they are let in. Each is one edit, as long as this member does not lag."""
+
+    def __init__(self, peer: Peer, file_id: int, client_id: int | None = None, doc: Doc[Text] | None = None) -> None:
+        super().__init__(peer, file_id, client_id, doc)
+        self.held: deque[bytes] = deque()
+        self.received = 0
+
+    def apply(self, update: bytes) -> None:
+        """Keep an update for later; the first answer, before there are any edits, is taken at once."""
+        if self.synced:
+            self.received += 1
+            self.held.append(update)
+        else:
+            super().apply(update)
+
+    def let_in(self, count: int) -> None:
+        """Take in the others' edits up to number `count`."""
+        while self.received - len(self.held) < count:
+            super().apply(self.held.popleft())
+
+
+def make_edit(replica: Replica, edit: Edit, is_ascii: bool) -> None:
+    """Type one edit as one transaction, which is one update frame."""
+    with replica.doc.transaction():
+        for position, deleted, inserted in edit.patches:
+            start, end = position, position + deleted
+            if not is_ascii:
+                text = str(replica.text)
+                start = len(text[:position].encode())
+                end = start + len(text[position : position + deleted].encode())
+            if end > start:
+                replica.delete(start, end - start)
+            if inserted:
+                replica.insert(start, inserted)
+
+
+async def type_all(replica: HeldReplica, edits: list[Edit], is_ascii: bool) -> None:
+    """Type an agent's edits in order, each on top of exactly as much of the others' as its author knew."""
+    peer = replica.peer
+    for edit in edits:
+        known = edit.others_known
+        if replica.received < known:
+            await peer.until(lambda known=known: replica.received >= known, f"for {known} edits of the others")
+        replica.let_in(known)
+        make_edit(replica, edit, is_ascii)
+        if peer.count - peer.saved >= UNSAVED_MAX:
+            await peer.until(lambda: peer.count - peer.saved < UNSAVED_MAX // 2, "for room in the window")
+    await peer.until_saved()
