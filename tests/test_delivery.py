@@ -51,13 +51,17 @@ def presence_of(actor: Actor, file_id: int = 1) -> list[wire.Presence]:
 
 async def test_no_update_comes_before_the_answer_to_the_first_step_1(stage: Stage) -> None:
     ann, bob = await stage.editor(1), stage.join()
-    await bob.open(1)
-    stage.room.members[bob.member.id].seats[1].ready = False
+    await stage.room.open_file(bob.member, messages.OpenFile(1, bob.doc(1).client_id))
     ann.type(1, "early")
     await settled()
     bob.read()
-    kinds = [type(message) for _, message in bob.messages]
-    assert wire.Update not in kinds[: kinds.index(wire.Step2)] if wire.Step2 in kinds else wire.Update not in kinds
+    assert bob.messages == []
+    bob.send(1, wire.encode_step_1(b"\0"))
+    ann.type(1, " and late")
+    await settled()
+    assert bob.text(1) == "early and late"
+    kinds = [type(message) for _, message in bob.messages if not isinstance(message, wire.Step1)]
+    assert kinds[0] is wire.Step2
 
 
 async def test_a_stuck_reader_is_sent_nothing_more_and_one_catch_up_when_it_drains(stage: Stage) -> None:

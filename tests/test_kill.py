@@ -17,7 +17,7 @@ import random
 import re
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +91,12 @@ class Ledger:
     def expected(self, file_id: int) -> set[str]:
         """The tokens of a file when everything that was typed is there."""
         return {token for token, at in self.inserted.items() if at == file_id} - self.deleted.keys()
+
+    def count_large(self, file_ids: Iterable[int]) -> int:
+        """How many large insertions are live in these files."""
+        among = set(file_ids)
+        large = {token for token, at in self.inserted.items() if token.endswith("L") and at in among}
+        return len(large - self.deleted.keys())
 
     def losses(self, file_id: int, text: str) -> list[str]:
         """What is not as it must be in a text that the server has by itself."""
@@ -244,7 +250,8 @@ class Typist:
             return False
         self.person = peer.welcome["person"]
         self.open_files()
-        return await self.until(lambda: all(replica.synced for replica in peer.replicas.values()))
+        try: return await self.until(lambda: all(replica.synced for replica in peer.replicas.values()))
+        except AssertionError: print("DBG", self.name, len(peer.replicas), [i for i,r in peer.replicas.items() if not r.synced], peer.refusals, peer._parts._begun.keys(), peer.fuse._server.log[-3000:]); raise
 
     def open_files(self) -> None:
         """Open the live files that are not open yet. A document is loaded anew, as a page does from its store."""
@@ -311,8 +318,7 @@ class Typist:
         elif dice < 0.2:
             self._delete(replica)
         else:
-            large = [name for name in self.ledger.inserted if name.endswith("L") and name not in self.ledger.deleted]
-            if dice < 0.25 and len(large) < LARGE_MAX:
+            if dice < 0.25 and self.ledger.count_large(each.file_id for each in replicas) < LARGE_MAX:
                 self._insert(replica, token + "L", "x" * self.chance.randint(100_000, 300_000))
             else:
                 self._insert(replica, token, "é😀"[: self.chance.randint(0, 2)])

@@ -13,6 +13,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from random import Random
 
 from pycrdt import Doc, Text
 
@@ -67,6 +68,8 @@ class Mark:
     """Its author was told that it cannot be taken."""
     is_forbidden: bool = False
     """Its author may not write."""
+    is_copied: bool = False
+    """A hostile member wrote it once more."""
 
 
 class _Kept:
@@ -91,6 +94,7 @@ class Witness:
         self._kept: dict[int, _Kept] = {}
         self._records: set[FileRecord] = set()
         self._trace = hashlib.sha256()
+        self._client_ids: set[int] = {0}
         self.events = 0
 
     # -- the trace
@@ -124,6 +128,13 @@ class Witness:
 
     # -- typing
 
+    def new_client_id(self, chance: Random) -> int:
+        """A Yjs client id that nobody has: the room refuses a second owner, as it must."""
+        while (client_id := chance.randrange(2 ** chance.choice((20, 32, 53)))) in self._client_ids:
+            pass
+        self._client_ids.add(client_id)
+        return client_id
+
     def new_mark(self, file_id: int) -> Mark:
         """A character of one or two UTF-16 units that nobody has typed yet."""
         number = len(self.marks)
@@ -146,7 +157,7 @@ class Witness:
             kept = self._kept.setdefault(append.file_id, _Kept())
             for entry in append.entries:
                 is_hostile = entry.author in self.hostile_persons
-                before = str(kept.text) if is_hostile else ""
+                before = Counter(str(kept.text)) if is_hostile else Counter()
                 try:
                     kept.gate.replay(entry.update)
                 except AssertionError:
@@ -154,8 +165,14 @@ class Witness:
                 kept.doc.apply_update(entry.update)
                 kept.count += 1
                 if is_hostile:
-                    self.touched(set(before) - set(str(kept.text)))
+                    self._harmed(before, Counter(str(kept.text)))
             self.note("store", f"kept {append.file_id} {append.seq}", b"".join(e.update for e in append.entries))
+
+    def _harmed(self, before: Counter[str], after: Counter[str]) -> None:
+        """A hostile member's edit was legal: it may take away what is there, and write what others wrote."""
+        self.touched((before - after).keys())
+        for letter in (after - before).keys() & self.marks.keys():
+            self.marks[letter].is_copied = True
 
     def has(self, file_id: int, update: bytes) -> bool:
         """Whether everything in an update is durable."""
@@ -214,9 +231,11 @@ class Witness:
         """Invariants 5 and 6, of what is kept; complete only after the last member has healed."""
         for file_id in store.files(workspace_id):
             counts = Counter(letter for letter in self.text(file_id) if letter in self.marks)
-            doubled = [letter for letter, count in counts.items() if count > 1]
+            doubled = [letter for letter, count in counts.items() if count > 1 and not self.marks[letter].is_copied]
             self.require(not doubled, 5, f"text of file {file_id} is doubled: {doubled}")
             for mark in self.marks.values():
+                if mark.is_copied:
+                    continue
                 if mark.file_id != file_id:
                     self.require(mark.letter not in counts, 5, f"{mark} came into file {file_id}")
                 elif mark.is_forbidden:

@@ -44,8 +44,14 @@ class Frame:
     is_taken: bool = True
 
 
-class Replicas(dict[int, Replica]):
-    """What a tab holds, by file id."""
+@dataclass(slots=True)
+class Seat:
+    """An open file of one connection."""
+
+    is_synced: bool = False
+    has_uplink: bool = False
+    """Whether the server's step 1 was answered, so that edits go out as they are made."""
+    is_blocked: bool = False
 
 
 @dataclass(slots=True)
@@ -60,20 +66,12 @@ class Session:
     seats: dict[int, Seat] = field(default_factory=dict)
     opened_at: dict[int, list[int]] = field(default_factory=dict)
     """By file, how many frames were sent before each `open_file`."""
+    reopened: set[int] = field(default_factory=set)
+    """Files of which something may still come that was written before they were closed."""
     parts: wire.PartsInbox = field(default_factory=wire.PartsInbox)
     queues: dict[int, deque[tuple[bytes, Callable[[], None] | None]]] = field(default_factory=dict)
     presence: dict[int, dict[int, Any]] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class Seat:
-    """An open file of one connection."""
-
-    is_synced: bool = False
-    has_uplink: bool = False
-    """Whether the server's step 1 was answered, so that edits go out as they are made."""
-    is_blocked: bool = False
 
 
 class Person:
@@ -96,16 +94,16 @@ class Page:
         self.witness = witness
         self.chance = chance
         self.connect_line = connect
+        self.token = ""
         self.is_viewer = False
         self.is_eager = chance.random() < 0.5
         """Sends edits before the server has asked: their dependencies may be missing there."""
-        self.replicas = Replicas()
+        self.replicas: dict[int, Replica] = {}
         self.files: dict[int, FileRecord] = {}
         self.members: dict[int, Any] = {}
         self.session: Session | None = None
         self.may_rejoin = True
         self.reloads = 0
-        self._client_ids = 0
         self._requests = 0
         self._loop = asyncio.get_running_loop()
         self._pumping = False
@@ -119,7 +117,7 @@ class Page:
         session = self.session = Session(line)
         line.on_frame = lambda opcode, payload: self._arrived(session, opcode, payload)
         line.on_lost = lambda code: self._lost(session, code)
-        hello = {"type": "hello", "key": self.person.key, "person": self.person.token, "name": self.name}
+        hello = {"type": "hello", "key": self.person.key, "person": self.token or self.person.token, "name": self.name}
         line.up.write(CARETS.notice(json.dumps(hello).encode()))
         self.witness.note(self.name, "joins")
 
@@ -134,7 +132,7 @@ class Page:
         self.reloads += 1
         for file_id, replica in list(self.replicas.items()):
             replica.close()
-            self._keep(Replica(file_id, self._new_client_id(), self.witness, replica))
+            self._keep(Replica(file_id, self.witness.new_client_id(self.chance), self.witness, replica))
 
     def _lost(self, session: Session, code: int) -> None:
         self.witness.note(self.name, f"lost {code}")
@@ -215,7 +213,7 @@ class Page:
         session = self.session
         if session is None or not session.is_welcome or file_id in session.seats:
             return
-        replica = self.replicas.get(file_id) or self._keep(Replica(file_id, self._new_client_id(), self.witness))
+        replica = self.replicas.get(file_id) or self._keep(Replica(file_id, self.witness.new_client_id(self.chance), self.witness))
         session.seats[file_id] = Seat()
         epoch = self.files[file_id].epoch if file_id in self.files else ""
         opening = {"type": "open_file", "file_id": file_id, "client_id": replica.client_id, "epoch": epoch}
@@ -231,6 +229,7 @@ class Page:
         session = self.session
         if session is not None and session.seats.pop(file_id, None):
             session.presence.pop(file_id, None)
+            session.reopened.add(file_id)
             self.send(file_id, type="close_file", file_id=file_id)
         if file_id in self.replicas and not self.replicas[file_id].unsaved:
             self.replicas.pop(file_id).close()
@@ -250,10 +249,6 @@ class Page:
         place = {"item": {"client": self.chance.randrange(100), "clock": self.chance.randrange(100)}}
         state = json.dumps({"cursor": {"anchor": place, "head": place}})
         self.send_message(file_id, wire.encode_awareness([wire.Presence(session.member_id, 1, state)]))
-
-    def _new_client_id(self) -> int:
-        self._client_ids += 1
-        return self.chance.randrange(1, 2 ** self.chance.choice((7, 32, 53)) // 1000) * 1000 + self._client_ids
 
     def _keep(self, replica: Replica) -> Replica:
         replica.is_forbidden = self.is_viewer
@@ -301,7 +296,7 @@ class Page:
             return session.parts.take(file_id, part)
         except WireError:
             # What was begun ended when the file was closed, and a new message begins.
-            self.witness.require(len(session.opened_at.get(file_id, ())) > 1, 11, "parts do not fit together")
+            self.witness.require(file_id in session.reopened, 11, "parts do not fit together")
             return session.parts.take(file_id, part)
 
     def _take_message(self, session: Session, seat: Seat, replica: Replica, message: wire.Message) -> None:
@@ -318,7 +313,7 @@ class Page:
                 if isinstance(message, wire.Step2):
                     seat.is_synced = True
                 elif not seat.is_synced:
-                    is_old = len(session.opened_at.get(file_id, ())) > 1
+                    is_old = file_id in session.reopened
                     self.witness.require(is_old, 11, f"{self.name} got an update before its first step 2")
                 replica.take(update)
             case wire.Awareness(payload):
@@ -331,7 +326,8 @@ class Page:
             case "welcome":
                 session.is_welcome = True
                 session.member_id = notice["member_id"]
-                self.person.token = notice["person"]
+                self.token = notice["person"]
+                self.person.token = self.person.token or self.token
                 self.members = {}
                 self._take_members(notice["members"], [])
                 self._take_files(notice["files"], full=True)

@@ -51,11 +51,6 @@ class Stream:
         """Bytes that were written and have not left."""
         return len(self._buffer)
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is on its way."""
-        return not self._buffer and not self._flight
-
     def write(self, data: bytes) -> int:
         """Take bytes; returns how many wait."""
         if self.is_cut:

@@ -6,13 +6,14 @@ Owns: what y-websocket does on the wire, and a supply of hostile bytes. Does not
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from carets.errors import FINAL
-from carets.protocol import wire
+from carets.protocol import access, wire
 from carets.protocol.dialect import CARETS, STOCK
 from tests.simulation.checks import Witness
 from tests.simulation.client import TRY_AGAIN, Page
@@ -22,6 +23,15 @@ from tests.simulation.replica import Replica
 
 _VECTORS = Path(__file__).parent.parent / "vectors" / "hostile_updates.json"
 _MESSAGE_BYTES_MAX = 50_000
+
+
+def _read_vectors() -> list[bytes]:
+    vectors = json.loads(_VECTORS.read_text())
+    updates = [b"".join(bytes.fromhex(piece) * count for piece, count in vector["hex"]) for vector in vectors]
+    return [update for update in updates if len(update) < _MESSAGE_BYTES_MAX]
+
+
+_HOSTILE_UPDATES = _read_vectors()
 
 
 class StockClient:
@@ -39,13 +49,11 @@ class StockClient:
         self.line: Line | None = None
         self.is_synced = False
         self.replica: Replica | None = None
-        self._ids = 0
         self._loop = asyncio.get_running_loop()
 
     def take(self, file_id: int) -> None:
         """Begin with a file."""
-        self._ids += 1
-        replica = self.replica = Replica(file_id, self.chance.randrange(2**32) * 100 + self._ids, self.witness)
+        replica = self.replica = Replica(file_id, self.witness.new_client_id(self.chance), self.witness)
         replica.is_forbidden = self.is_viewer
         replica.on_edit = self._edited
         self.join()
@@ -120,19 +128,13 @@ class StockClient:
 class Hostile(Page):
     """A page that means harm: whatever it sends, only itself is closed."""
 
-    vectors = [  # noqa: RUF012 - never changed
-        update
-        for vector in json.loads(_VECTORS.read_text())
-        if len(update := b"".join(bytes.fromhex(piece) * count for piece, count in vector["hex"])) < _MESSAGE_BYTES_MAX
-    ]
-
     def harm(self, seen: list[bytes], client_ids: list[int]) -> None:
         """Send something that it should not, over whatever it has open."""
         session, chance = self.session, self.chance
         if session is None:
             return
         file_id = chance.choice([*session.seats, 1, 999])
-        update = chance.choice(self.vectors)
+        update = chance.choice(_HOSTILE_UPDATES)
         if seen and chance.random() < 0.6:
             update = self._bent(chance.choice(seen), client_ids)
         message = chance.choice((wire.encode_update, wire.encode_step_2))(update)
@@ -171,5 +173,6 @@ class Hostile(Page):
             if notice["type"] == "welcome":
                 own.is_welcome = True
                 own.member_id = notice["member_id"]
-                self.witness.hostile_persons.add(f"hostile:{notice['person']}")
-                self.person.token = notice["person"]
+                person_id = base64.urlsafe_b64decode(notice["person"] + "==")[:12]
+                self.witness.hostile_persons.add(access.person_name(person_id))
+                self.token = notice["person"]

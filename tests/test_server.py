@@ -1,0 +1,222 @@
+"""The process: how it starts, what it says when it cannot, and how it ends. Each test has a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from carets import limits
+from carets.config import Config
+from carets.errors import Code
+from carets.server import _address, _escape
+from tests.peer import connect, create_workspace, join
+from tests.serving import ServerProcess, serving
+
+STOP_S = 10.0
+"""Within which the process must be gone after SIGTERM. Source: limits.DRAIN_S."""
+
+
+async def failed_start(*options: str, environment: dict[str, str] | None = None) -> str:
+    """Start a server that cannot start: status 2, nothing on standard output, and the one line that it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "carets", "serve", *options),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+    )
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    text = err.decode()
+    assert process.returncode == 2, text
+    assert out == b""
+    assert "Traceback" not in text
+    assert text.startswith("carets: ")
+    assert text.count("\n") == 1, text
+    return text
+
+
+# -- starts that fail
+
+
+async def test_an_occupied_port_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = await failed_start("--port", str(port), "--data", str(tmp_path / "data"))
+    assert f"{port}" in text
+    assert "--port" in text
+
+
+async def test_an_address_that_is_not_ours_is_said(tmp_path: Path) -> None:
+    text = await failed_start("--port", "0", "--host", "203.0.113.7", "--data", str(tmp_path / "data"))
+    assert "--host" in text
+
+
+async def test_a_data_directory_that_is_in_use_is_said_with_its_holder(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as server:
+        text = await failed_start("--port", "0", "--data", str(tmp_path / "data"))
+        assert f"process {server.pid}" in text
+        async with aiohttp.ClientSession() as http, http.get(server.url + "/healthz") as response:
+            assert response.status == 200
+
+
+async def test_a_data_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    text = await failed_start("--port", "0", "--data", str(tmp_path / "file" / "data"))
+    assert "cannot be written" in text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_a_data_directory_that_may_not_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o500)
+    assert "cannot be written" in await failed_start("--port", "0", "--data", str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("kind", ["garbage", "somebody else's", "a newer one", "a directory"])
+async def test_a_data_file_that_is_not_ours_is_said_and_left_alone(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "carets.sqlite3"
+    if kind == "a directory":
+        path.mkdir()
+        assert "carets.sqlite3" in await failed_start("--port", "0", "--data", str(tmp_path))
+        return
+    if kind == "garbage":
+        path.write_bytes(b"not a database at all" * 100)
+    else:
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE theirs (x)")
+            if kind == "a newer one":
+                connection.execute(f"PRAGMA application_id = {int.from_bytes(b'CRTS', 'big')}")
+                connection.execute("PRAGMA user_version = 999")
+        connection.close()
+    before = path.read_bytes()
+    assert "carets.sqlite3" in await failed_start("--port", "0", "--data", str(tmp_path))
+    assert path.read_bytes() == before
+
+
+async def test_a_wrong_option_is_said(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    assert "--port" in await failed_start("--port", "http", *data)
+    assert "--public-url" in await failed_start("--public-url", "https://[::1", *data)
+    assert "CARETS_OPEN" in await failed_start(*data, environment={"CARETS_OPEN": "perhaps"})
+
+
+# -- ends
+
+
+async def test_sigterm_saves_everything_and_says_goodbye(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    server = ServerProcess(tmp_path / "data")
+    await server.start()
+    workspace_id, keys = await create_workspace(http, server.url, {"a.py": ""})
+    peer = await join(http, server.url, workspace_id, keys["editor"])
+    replica = await peer.open_file(1)
+    silent = await http.ws_connect(f"{server.url}/ws/{workspace_id}", protocols=("carets.v1",))
+    for number in range(200):
+        replica.append(f"{number} ")
+    await peer.until(lambda: peer.saved > 100)
+    began = asyncio.get_running_loop().time()
+    stopping = asyncio.create_task(server.stop())
+    assert await peer.until_closed() == Code.DRAINING
+    assert [notice["type"] for notice in peer.notices].count("draining") == 1
+    assert peer.refusals[-1]["code"] == Code.DRAINING
+    assert await stopping == 0
+    assert asyncio.get_running_loop().time() - began < STOP_S
+    assert "Traceback" not in server.log
+    await silent.close()
+    await server.start()
+    async with connect(server.url, workspace_id, keys["editor"]) as again:
+        kept = str(await again.open_file(1))
+    whole = "".join(f"{number} " for number in range(200))
+    assert whole.startswith(kept)
+    step_2_frames = 1
+    assert len(kept.split()) >= peer.saved - step_2_frames, "what was said to be saved is there"
+    await peer.close()
+    await server.stop()
+
+
+async def test_sockets_that_do_not_answer_do_not_hold_the_end_up(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with serving(tmp_path / "data") as server:
+        workspace_id, keys = await create_workspace(http, server.url, {"a.py": "x" * 1_000_000})
+        silent = []
+        for hello in (b"", b'\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff', None):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(
+                f"GET /ws/{workspace_id} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: carets.v1\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            )
+            await reader.readuntil(b"\r\n\r\n")
+            if hello is None:
+                text = f'{{"type":"hello","key":"{keys["editor"]}"}}'.encode()
+                writer.write(bytes((0x81, 0x80 | len(text))) + b"\0\0\0\0" + text)
+                await reader.readuntil(b"welcome")
+            elif hello:
+                writer.write(hello)
+            silent.append(writer)
+        began = asyncio.get_running_loop().time()
+        server.signal(signal.SIGTERM)
+        assert await server.stop() == 0, "a second signal changes nothing"
+        assert asyncio.get_running_loop().time() - began < STOP_S
+        for writer in silent:
+            writer.close()
+
+
+async def test_sigint_is_as_good(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as server:
+        server.signal(signal.SIGINT)
+        assert await server.stop() == 0
+
+
+async def test_health_says_whether_it_serves(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with serving(tmp_path / "data") as server:
+        async with http.get(server.url + "/healthz") as response:
+            assert (response.status, await response.json()) == (200, {"status": "ok"})
+        async with http.get(server.url + "/api/server") as response:
+            assert (await response.json())["create"] == "open"
+
+
+async def test_every_log_line_is_an_event_and_none_has_a_key(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with serving(tmp_path / "data") as server:
+        workspace_id, keys = await create_workspace(http, server.url, {"a.py": "secret text"})
+        async with connect(server.url, workspace_id, keys["editor"]) as peer:
+            await peer.open_file(1)
+        for key in keys.values():
+            await (await http.ws_connect(f"{server.url}/yjs/{workspace_id}/a.py?key={key}")).close()
+            await (await http.ws_connect(f"{server.url}/yjs/{workspace_id}/a.py", protocols=("yjs", key))).close()
+        await server.stop()
+        lines = server.log.splitlines()
+        assert len(lines) > 5
+        assert all(line.startswith("{") and line.endswith("}") for line in lines)
+        assert not [line for line in lines for word in (*keys.values(), "secret text") if word in line]
+
+
+# -- small parts
+
+
+def test_what_a_client_sent_cannot_look_like_a_line_of_the_log() -> None:
+    event = _escape(None, "info", {"event": "refused", "error": "a\n2026 [info] forged \x1b[31m é", "count": 1})
+    assert event == {"event": "refused", "error": "a\\n2026 [info] forged \\x1b[31m é", "count": 1}
+
+
+@pytest.mark.parametrize(
+    "config,address",
+    [
+        (Config(), "http://127.0.0.1:8040/"),
+        (Config(host="::1"), "http://[::1]:8040/"),
+        (Config(host="0.0.0.0"), "http://localhost:8040/#create=T"),
+        (Config(host="0.0.0.0", create="open"), "http://localhost:8040/"),
+        (Config(public_url="https://c.example"), "https://c.example/#create=T"),
+    ],
+)
+def test_the_address_has_the_create_token_where_it_is_needed(config: Config, address: str) -> None:
+    assert _address(config, 8040, "T") == address
+
+
+def test_the_last_second_is_left_for_the_sockets() -> None:
+    assert limits.DRAIN_S < STOP_S

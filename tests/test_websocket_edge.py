@@ -1,0 +1,363 @@
+"""Real sockets that are slow, silent or gone: what the edge does with them, and that nobody else pays."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as sockets
+import struct
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from carets import limits
+from carets.edges.line import Heartbeat, Line
+from carets.errors import Code, Unavailable
+from carets.protocol import wire
+from carets.server import Running
+from tests.peer import Peer, connect, create_workspace, join
+from tests.stage import frames_of
+
+
+class Workspace:
+    def __init__(self, server: Running, http: aiohttp.ClientSession, id_: str, keys: dict[str, str]) -> None:
+        self.server, self.http, self.id, self.keys = server, http, id_, keys
+        self.url = server.address.rstrip("/")
+
+    async def join(self, role: str = "editor") -> Peer:
+        return await join(self.http, self.url, self.id, self.keys[role])
+
+
+@pytest.fixture
+async def workspace(server: Running, http: aiohttp.ClientSession) -> AsyncIterator[Workspace]:
+    id_, keys = await create_workspace(http, server.address.rstrip("/"), {"a.py": ""})
+    yield Workspace(server, http, id_, keys)
+
+
+class RawPeer:
+    """A WebSocket by hand, which reads only when it is told to."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    async def connect(self, workspace: Workspace, receive_bytes: int = 4096) -> None:
+        """Upgrade and say hello, with a small window, so that little hides in the kernel."""
+        raw = sockets.socket()
+        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, receive_bytes)
+        raw.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", workspace.server.port))
+        self.raw = raw
+        await self.send_bytes(
+            f"GET /ws/{workspace.id} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: carets.v1\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+        )
+        await self.read_until(b"\r\n\r\n")
+        self.data = self.data.split(b"\r\n\r\n", 1)[1]
+        await self.send(0x81, b'{"type":"hello","key":"%s"}' % workspace.keys["editor"].encode())
+        await self.read_until(b'"welcome"')
+
+    async def send(self, first_byte: int, payload: bytes) -> None:
+        length = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + struct.pack(">H", len(payload))
+        await self.send_bytes(bytes((first_byte,)) + length + b"\0\0\0\0" + payload)
+
+    async def send_bytes(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.raw, data)
+
+    async def read(self) -> bytes:
+        async with asyncio.timeout(20):
+            more = await asyncio.get_running_loop().sock_recv(self.raw, 1 << 20)
+        self.data += more
+        return more
+
+    async def read_until(self, what: bytes) -> None:
+        while what not in self.data:
+            assert await self.read(), f"the line ended before {what!r}: {self.data[-200:]!r}"
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+def line_of(workspace: Workspace, member_id: int) -> Line:
+    """The server's side of a member."""
+    member = workspace.server.lobby.rooms[workspace.id].members[member_id]
+    line = member.outbox._sink
+    assert isinstance(line, Line)
+    return line
+
+
+# -- slow readers
+
+
+async def test_a_reader_that_stops_costs_the_others_nothing_and_has_the_right_text_once_it_reads(
+    workspace: Workspace,
+) -> None:
+    ann, bob = await workspace.join(), await workspace.join()
+    on_ann, on_bob = await ann.open_file(1), await bob.open_file(1)
+    slow = RawPeer()
+    await slow.connect(workspace)
+    await slow.send(0x81, b'{"type":"open_file","file_id":1,"client_id":77}')
+    await slow.send(0x82, b"\x01" + wire.encode_step_1(b"\0"))
+    await slow.read_until(b"\x01\x00\x01")
+    member = max(workspace.server.lobby.rooms[workspace.id].members)
+    line, most = line_of(workspace, member), 0
+    for number in range(200):
+        on_ann.append(f"{number} " + "x" * 20_000)
+        await ann.until_saved()
+        most = max(most, line._transport.get_write_buffer_size())
+    assert workspace.server.lobby.rooms[workspace.id].members[member].outbox.lagging
+    assert most < limits.OUTBOX_BYTES_LAGGING + 2 * limits.PART_BYTES_MAX, "four megabytes were typed"
+    await bob.until(lambda: str(on_bob) == str(on_ann))
+    reader = Peer.__new__(Peer)  # its documents only: the socket is ours
+    reader._parts, reader.notices, reader.answers_step_1 = wire.PartsInbox(), [], False
+    reader.replicas, reader.count = {}, 0
+    on_slow = await _read_all(slow, str(on_ann))
+    assert on_slow == str(on_ann)
+    slow.close()
+    await ann.close()
+    await bob.close()
+
+
+async def _read_all(slow: RawPeer, expected: str) -> str:
+    """Read until a document of everything that came has as much text as is expected."""
+    from_here = 0
+    while True:
+        text = _text_of(slow.data[from_here:])
+        if len(text) >= len(expected):
+            return text
+        assert await slow.read(), "the line ended before it was up to date"
+
+
+def _text_of(data: bytes) -> str:
+    """The text of the whole frames in what a raw peer has read."""
+    from pycrdt import Doc, Text  # noqa: PLC0415
+
+    doc: Doc[Text] = Doc()
+    text = doc.get("text", type=Text)
+    parts = wire.PartsInbox()
+    for opcode, payload in frames_of(data):
+        if opcode != 2:
+            continue
+        try:
+            _, message = wire.decode_frame(payload)
+        except Exception:  # noqa: BLE001 - the last frame is not whole yet
+            break
+        whole: Any = parts.take(1, message) if isinstance(message, wire.Part) else message
+        if isinstance(whole, wire.Update | wire.Step2):
+            doc.apply_update(whole.update)
+    return str(text)
+
+
+async def test_a_client_that_asks_and_does_not_read_is_read_no_further(workspace: Workspace) -> None:
+    ann = await workspace.join()
+    slow = RawPeer()
+    await slow.connect(workspace)
+    line = line_of(workspace, max(workspace.server.lobby.rooms[workspace.id].members))
+    ping = b'{"type":"ping","pad":"' + b"x" * 90 + b'"}'
+    frame = bytes((0x81, 0x80 | len(ping))) + b"\0\0\0\0" + ping
+    flood = asyncio.create_task(slow.send_bytes(frame * 300_000))
+    for _ in range(50):
+        ann.send_json(type="ping")
+        before = len(ann.notices)
+        await ann.until(lambda before=before: len(ann.notices) > before)  # type: ignore[misc]
+    assert line._transport.get_write_buffer_size() < limits.OUTBOX_BYTES_HARD + 4096
+    flood.cancel()
+    await asyncio.gather(flood, return_exceptions=True)
+    slow.close()
+    await ann.close()
+
+
+async def test_a_member_that_vanishes_is_gone_for_the_others(workspace: Workspace) -> None:
+    ann, bob = await workspace.join(), await workspace.join()
+    gone = bob.welcome["member_id"]
+    await ann.until(lambda: gone in ann.members)
+    assert bob.socket._response is not None
+    connection = bob.socket._response.connection
+    assert connection is not None
+    assert connection.transport is not None
+    connection.transport.abort()
+    await ann.until(lambda: gone not in ann.members)
+    await ann.close()
+    await bob.close()
+
+
+# -- the heartbeat
+
+
+class StageTransport:
+    """A transport whose buffer a test fills and empties."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes) -> None:
+        self.waiting += len(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
+    def abort(self) -> None:
+        self.waiting = 0
+
+
+class StageSocket:
+    def __init__(self) -> None:
+        self.closed = False
+        self.pings = 0
+        self.close_code: int | None = None
+
+    async def ping(self) -> None:
+        self.pings += 1
+
+    async def close(self, code: int, message: bytes) -> None:
+        self.closed, self.close_code = True, code
+
+
+class StageRequest:
+    def __init__(self, transport: StageTransport) -> None:
+        self.transport = transport
+        self.writer = self
+
+    async def drain(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+async def staged() -> AsyncIterator[tuple[Line, StageTransport, StageSocket]]:
+    transport, socket = StageTransport(), StageSocket()
+    line = Line(StageRequest(transport), socket)  # type: ignore[arg-type]
+    line.heard_at_s = 0.0
+    yield line, transport, socket
+    await line.finish()
+
+
+async def look(line: Line, seconds: float) -> None:
+    line.look(seconds)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+Staged = tuple[Line, StageTransport, StageSocket]
+
+
+async def test_a_silent_line_is_pinged_once_and_then_dropped(staged: Staged) -> None:
+    line, _, socket = staged
+    for second in range(40):
+        await look(line, second)
+        assert socket.pings == (1 if second >= limits.PING_EVERY_S else 0)
+        is_dead = second >= limits.PING_EVERY_S + limits.PONG_WAIT_S
+        assert (line.closed_with is not None) == is_dead
+    assert line.closed_with is not None
+    assert line.closed_with.code is socket.close_code is Code.SILENT or socket.close_code == Code.SILENT
+
+
+async def test_a_line_that_answers_lives(staged: Staged) -> None:
+    line, _, socket = staged
+    for second in range(200):
+        await look(line, second)
+        if line.was_pinged:
+            line.heard_at_s, line.was_pinged = second, False
+    assert (line.closed_with, socket.pings) == (None, 9)
+
+
+async def test_a_line_that_drains_lives_however_much_comes_after(staged: Staged) -> None:
+    # It once had to hold less at each look than at the one before: a long download was cut after 30 seconds.
+    line, transport, _ = staged
+    for second in range(300):
+        line.write(b"x" * 70_000)
+        await look(line, second)
+        transport.waiting = max(1, transport.waiting - 70_000)
+    assert line.closed_with is None
+
+
+async def test_a_line_that_just_drained_is_asked_before_it_is_dropped(staged: Staged) -> None:
+    line, transport, socket = staged
+    line.write(b"x" * 1_000_000)
+    for second in range(100):
+        transport.waiting -= 10_000
+        await look(line, second)
+    transport.waiting = 0
+    for second in range(100, 125):
+        await look(line, second)
+        assert line.closed_with is None
+    assert socket.pings == 1
+
+
+async def test_a_full_line_that_does_not_drain_is_dropped(staged: Staged) -> None:
+    line, _, socket = staged
+    line.write(b"x" * 1_000_000)
+    for second in range(32):
+        await look(line, second)
+    assert (socket.pings, socket.close_code) == (0, Code.SILENT)
+
+
+async def test_nothing_is_written_after_the_close(staged: Staged) -> None:
+    line, transport, _ = staged
+    line.close(Unavailable(Code.DRAINING))
+    line.close(Unavailable(Code.SILENT))
+    assert line.write(b"late") == 0
+    assert transport.waiting == 0
+    await line.finish()
+    assert line.closed_with is not None
+    assert line.closed_with.code is Code.DRAINING
+
+
+async def test_a_ping_that_waits_does_not_hold_up_the_others(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, _, socket = staged
+    monkeypatch.setattr(socket, "ping", lambda: asyncio.Event().wait())
+    heartbeat = Heartbeat()
+    heartbeat.lines = {line}
+    monkeypatch.setattr("carets.edges.line._LOOK_EVERY_S", 0)
+    line.heard_at_s = asyncio.get_running_loop().time() - limits.PING_EVERY_S - 1
+    looked: list[float] = []
+    other = Line(StageRequest(StageTransport()), StageSocket())  # type: ignore[arg-type]
+    monkeypatch.setattr(other, "look", looked.append)
+    heartbeat.lines = {line, other}
+    running = asyncio.create_task(heartbeat.run())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    running.cancel()
+    assert line.was_pinged
+    assert len(looked) > 2
+
+
+async def test_the_server_pings_a_silent_socket_and_drops_it(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PING_EVERY_S", 0.1)
+    monkeypatch.setattr(limits, "PONG_WAIT_S", 0.2)
+    async with connect(workspace.url, workspace.id, workspace.keys["editor"]) as lively:
+        silent = RawPeer()
+        await silent.connect(workspace)
+        await silent.read_until(b"\x89\x00")
+        await silent.read_until(Code.SILENT.to_bytes(2, "big"))
+        silent.close()
+        assert lively.close_code is None, "its socket answers pings by itself"
+
+
+# -- the upgrade
+
+
+async def test_without_the_subprotocol_there_is_no_upgrade(workspace: Workspace) -> None:
+    url = f"{workspace.url}/ws/{workspace.id}"
+    async with workspace.http.get(url) as response:
+        assert response.status == 400
+        assert (await response.json())["error"]["code"] == Code.BODY_MALFORMED
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        await workspace.http.ws_connect(url, protocols=("carets.v2",))
+
+
+async def test_the_upgrade_offers_no_compression(workspace: Workspace) -> None:
+    url = f"{workspace.url}/ws/{workspace.id}"
+    async with workspace.http.ws_connect(url, protocols=("carets.v1",), compress=15) as socket:
+        assert (socket.protocol, socket.compress) == ("carets.v1", 0)

@@ -1,0 +1,219 @@
+/**
+ * Workspaces, their links and keys, as the address bar and this browser's storage have them; and the few HTTP calls.
+ *
+ * Owns: which key a tab uses, the list of recent workspaces, person tokens. Does not know: the session.
+ *
+ * Invariants:
+ *   1. A tab keeps the key that it was opened with: an owner who opens a viewer's link is a viewer in that tab.
+ *   2. A key is in the address only as long as it has not been read and accepted.
+ */
+
+import type { Browser, Drawer } from "./browser";
+import { RefusedError } from "./errors";
+import type { Role } from "./messages";
+
+/** What an address says: `…/w/{workspaceId}#key=…`. */
+export interface Place {
+  /** The page's base, ending in `/`: where `ws/`, `api/` and `w/` are found. */
+  readonly base: string;
+  /** Null on the start page. */
+  readonly workspaceId: string | null;
+  /** The key in the fragment; null when there is none. */
+  readonly key: string | null;
+}
+
+/** A workspace that this browser has been in. */
+export interface Recent {
+  readonly workspaceId: string;
+  readonly title: string;
+  /** The role of the last visit. */
+  readonly role: Role;
+  /** Keys by the role that they grant. */
+  readonly keys: Readonly<Partial<Record<Role, string>>>;
+  readonly openedAtMs: number;
+}
+
+export interface ServerStatus {
+  readonly build: string;
+  readonly version: string;
+  /** `token`: creating a workspace needs the server's create token. */
+  readonly create: "open" | "token";
+}
+
+export interface NewWorkspace {
+  readonly workspaceId: string;
+  readonly title: string;
+  /** URLs, each with its key in the fragment. */
+  readonly links: Readonly<Record<Role, string>>;
+}
+
+export interface NewLink {
+  readonly linkId: string;
+  readonly role: Role;
+  readonly name: string;
+  /** With the key in its fragment: the only time that it is told. */
+  readonly url: string;
+}
+
+/** Read an address. The key is percent-decoded. */
+export function readAddress(href: string): Place {
+  const url = new URL(href);
+  const found = /^(.*\/)w\/([A-Za-z0-9_-]{8,64})\/?$/.exec(url.pathname);
+  const key = new URLSearchParams(url.hash.slice(1)).get("key");
+  const path = found?.[1] ?? url.pathname.replace(/[^/]*$/, "");
+  return { base: url.origin + path, workspaceId: found?.[2] ?? null, key };
+}
+
+/** The key that this tab uses: of its address, of its earlier life, or the strongest that this browser knows; else empty. */
+export function tabKey(browser: Browser, place: Place): string {
+  if (place.workspaceId === null) return "";
+  if (place.key !== null) return place.key;
+  const own = read(browser.sessionStorage, TAB_KEY + place.workspaceId);
+  if (own !== null) return own;
+  const known = recentWorkspaces(browser).find((recent) => recent.workspaceId === place.workspaceId)?.keys;
+  return known?.owner ?? known?.editor ?? known?.viewer ?? "";
+}
+
+/** After a welcome: keep the key for this tab, and put the workspace first in the recent list. */
+export function rememberVisit(
+  browser: Browser,
+  visit: { workspaceId: string; key: string; role: Role; title: string },
+): void {
+  write(browser.sessionStorage, TAB_KEY + visit.workspaceId, visit.key);
+  const others = recentWorkspaces(browser);
+  const earlier = others.find((recent) => recent.workspaceId === visit.workspaceId);
+  const recent: Recent = {
+    workspaceId: visit.workspaceId,
+    title: visit.title,
+    role: visit.role,
+    keys: { ...earlier?.keys, [visit.role]: visit.key },
+    openedAtMs: browser.nowMs(),
+  };
+  const list = [recent, ...others.filter((other) => other !== earlier)].slice(0, RECENT_MAX);
+  write(browser.localStorage, RECENT, JSON.stringify(list));
+}
+
+/** The address without its key. Call it after the welcome: `history.replaceState(null, "", withoutKey(location.href))`. */
+export function withoutKey(href: string): string {
+  return href.split("#")[0] ?? href;
+}
+
+/** Workspaces of this browser, the last opened first. */
+export function recentWorkspaces(browser: Browser): Recent[] {
+  try {
+    const list: unknown = JSON.parse(read(browser.localStorage, RECENT) ?? "[]");
+    return Array.isArray(list) ? list.filter(isRecent) : [];
+  } catch {
+    return [];
+  }
+}
+
+export function forgetWorkspace(browser: Browser, workspaceId: string): void {
+  const list = recentWorkspaces(browser).filter((recent) => recent.workspaceId !== workspaceId);
+  write(browser.localStorage, RECENT, JSON.stringify(list));
+}
+
+/** By which this browser proves that it is the person of its earlier visits; empty at the first. */
+export function personToken(browser: Browser, workspaceId: string): string {
+  return read(browser.localStorage, PERSON + workspaceId) ?? "";
+}
+
+/** Keep the token of a welcome. `sent`: what hello said. The first of two tabs that asked together wins for later visits. */
+export function keepPerson(browser: Browser, workspaceId: string, sent: string, received: string): void {
+  if (personToken(browser, workspaceId) === sent) write(browser.localStorage, PERSON + workspaceId, received);
+}
+
+type Fetch = typeof fetch;
+
+/** `GET api/server`. Throws `RefusedError`. */
+export async function serverStatus(base: string, send: Fetch = fetch): Promise<ServerStatus> {
+  const answer = await call(send, new URL("api/server", base));
+  return {
+    build: String(answer["build"]),
+    version: String(answer["version"]),
+    create: answer["create"] === "open" ? "open" : "token",
+  };
+}
+
+/** `POST api/workspaces`. Throws `RefusedError`; code `CREATE_TOKEN_WRONG` asks for the token. */
+export async function createWorkspace(
+  base: string,
+  wish: { title?: string; files?: Record<string, string>; createToken?: string } = {},
+  send: Fetch = fetch,
+): Promise<NewWorkspace> {
+  const { createToken, ...body } = wish;
+  const answer = await call(send, new URL("api/workspaces", base), body, createToken);
+  const links = answer["links"] as Record<Role, string>;
+  return {
+    workspaceId: String(answer["workspace_id"]),
+    title: String(answer["title"]),
+    links: { owner: String(links.owner), editor: String(links.editor), viewer: String(links.viewer) },
+  };
+}
+
+/** `POST api/workspaces/{id}/links`; for owners. Throws `RefusedError`. */
+export async function createLink(
+  base: string,
+  workspaceId: string,
+  key: string,
+  wish: { role: Role; name?: string },
+  send: Fetch = fetch,
+): Promise<NewLink> {
+  const answer = await call(send, new URL(`api/workspaces/${workspaceId}/links`, base), wish, key);
+  return {
+    linkId: String(answer["link_id"]),
+    role: answer["role"] as Role,
+    name: String(answer["name"]),
+    url: String(answer["url"]),
+  };
+}
+
+async function call(send: Fetch, url: URL, body?: unknown, bearer?: string): Promise<Record<string, unknown>> {
+  const headers: Record<string, string> = {};
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (bearer) headers["Authorization"] = `Bearer ${bearer}`;
+  let response: Response;
+  try {
+    response = await send(
+      url,
+      body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) },
+    );
+  } catch {
+    throw new RefusedError(0, "The server cannot be reached.");
+  }
+  const answer: unknown = await response.json().catch(() => null);
+  if (response.ok && typeof answer === "object" && answer !== null) return answer as Record<string, unknown>;
+  const error = (answer as { error?: { code?: unknown; text?: unknown; next_step?: unknown } } | null)?.error;
+  if (typeof error?.code !== "number") throw new RefusedError(0, `The server answered ${response.status}.`);
+  throw new RefusedError(error.code, `${String(error.text)} ${String(error.next_step)}`);
+}
+
+const TAB_KEY = "carets.key.";
+const PERSON = "carets.person.";
+const RECENT = "carets.recent";
+/** Workspaces in the recent list: two screens of them. */
+const RECENT_MAX = 50;
+
+function isRecent(value: unknown): value is Recent {
+  if (typeof value !== "object" || value === null) return false;
+  const { workspaceId, title, keys, openedAtMs } = value as Record<string, unknown>;
+  const isWhole = typeof workspaceId === "string" && typeof title === "string" && typeof openedAtMs === "number";
+  return isWhole && typeof keys === "object" && keys !== null;
+}
+
+function read(drawer: Drawer | null, name: string): string | null {
+  try {
+    return drawer?.getItem(name) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** What cannot be kept lasts as long as the page. */
+function write(drawer: Drawer | null, name: string, value: string): void {
+  try {
+    drawer?.setItem(name, value);
+  } catch {
+    // Full or forbidden.
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * What was typed here and is not known to be on the server's disk, kept in this browser until it is.
+ *
+ * Owns: its entries in the database, whose they are, and the lease that says that this page is alive.
+ * Does not know: documents, connections.
+ *
+ * Invariants:
+ *   1. An entry is `isKept` only when the database has said so.
+ *   2. An entry leaves the database only when it is saved, or in the transaction that puts its successor there.
+ *   3. A dead page's entries come to one living page. Should a page have been thought dead that was not, both send the
+ *      same updates, which is harmless: they are idempotent, and the same person's.
+ */
+
+import type { Browser, Channel } from "./browser";
+import type { Database, PendingRecord } from "./database";
+import type { Bytes } from "./wire";
+
+/** Milliseconds between signs of life. A hidden page's timers may run only once a minute. */
+const BEAT_EVERY_MS = 20_000;
+/** Milliseconds without a sign of life after which a page is dead, where pages cannot ask each other. */
+export const LEASE_MS = 180_000;
+/** Milliseconds that living pages have to answer. Messages reach hidden pages at once, unless they are frozen. */
+export const ANSWER_MS = 1_500;
+/** Milliseconds until the database is tried again after it failed. */
+const TRY_AGAIN_MS = 5_000;
+/** Milliseconds of a write after which nobody should rely on it. */
+const WRITE_MS_MAX = 2_000;
+const CHANNEL = "carets.tabs";
+
+/** One pending record while this page has it. */
+export interface Entry {
+  readonly id: string;
+  readonly fileId: number;
+  readonly epoch: string;
+  readonly clientId: number;
+  readonly update: Bytes;
+  readonly edits: number;
+  isKept: boolean;
+}
+
+export interface PendingOptions {
+  readonly browser: Browser;
+  readonly database: Promise<Database>;
+  readonly workspaceId: string;
+  readonly linkMark: string;
+  /** Called when `isFailing` or what is kept has changed. */
+  readonly onChange: () => void;
+}
+
+type Change = (store: { put(record: PendingRecord): unknown; delete(id: string): unknown }) => unknown;
+
+export class PendingEdits {
+  /** This page's life; a reload is another. */
+  readonly tabId: string;
+  readonly #options: PendingOptions;
+  readonly #browser: Browser;
+  readonly #unlisten: (() => void)[];
+  readonly #answered = new Set<string>();
+  readonly #owned = new Map<string, Entry>();
+  #channel: Channel | null;
+  #count = 0;
+  #unkeptEdits = 0;
+  #queue: { change: Change; entry: Entry | null }[] = [];
+  #isWriting = false;
+  #isFailing = false;
+  #isClosed = false;
+  #cancelBeat: (() => void) | null = null;
+  #cancelRetry: (() => void) | null = null;
+
+  constructor(options: PendingOptions) {
+    this.#options = options;
+    this.#browser = options.browser;
+    this.tabId = `${options.browser.randomUint32().toString(36)}${options.browser.randomUint32().toString(36)}`;
+    this.#channel = options.browser.openChannel(CHANNEL);
+    if (this.#channel !== null) this.#channel.onmessage = (message) => this.#hear(message);
+    this.#unlisten = [
+      options.browser.on("leaving", () => this.#leave()),
+      options.browser.on("returning", () => this.#return()),
+    ];
+  }
+
+  /** Edits that the database has not said it keeps, yet. */
+  get unkeptEdits(): number {
+    return this.#unkeptEdits;
+  }
+
+  /** Whether the database refuses to keep things: unsaved work is only in this page then. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
+  /** Keep an edit. The entry is usable at once, and `isKept` later. */
+  append(fileId: number, epoch: string, clientId: number, update: Bytes, edits: number): Entry {
+    if (this.#cancelBeat === null) void this.#beat();
+    this.#count++;
+    this.#unkeptEdits += edits;
+    const id = `${this.tabId}.${this.#count}`;
+    const entry: Entry = { id, fileId, epoch, clientId, update, edits, isKept: false };
+    this.#owned.set(id, entry);
+    const record = this.#record(entry);
+    this.#write((store) => (this.#owned.has(id) ? store.put(record) : undefined), entry);
+    return entry;
+  }
+
+  /** Forget entries: they are saved. */
+  remove(entries: Iterable<Entry>): void {
+    for (const entry of entries) {
+      this.#owned.delete(entry.id);
+      this.#settleEntry(entry);
+      this.#write((store) => store.delete(entry.id));
+    }
+  }
+
+  /** Keep entries for the person, and never send them by themselves again. */
+  setAside(entries: Iterable<Entry>, code: number): void {
+    for (const entry of entries) {
+      const record: PendingRecord = { ...this.#record(entry), setAside: code };
+      this.#write((store) => store.put(record));
+    }
+  }
+
+  /** Put `successor` in the place of `entries`: in one transaction, so that neither both nor none remain. */
+  replace(
+    entries: Iterable<Entry>,
+    fileId: number,
+    epoch: string,
+    clientId: number,
+    update: Bytes,
+    edits: number,
+  ): Entry {
+    // Both changes are queued in one breath, and a breath is never cut into two transactions.
+    const successor = this.append(fileId, epoch, clientId, update, edits);
+    this.remove(entries);
+    return successor;
+  }
+
+  /**
+   * Take over what dead pages of the same link have left: this page's own earlier life above all. Empty when the database
+   * fails. `isPatient`: first ask the other pages whether they live.
+   */
+  async claim(isPatient: boolean): Promise<Entry[]> {
+    if (this.#cancelBeat === null) void this.#beat();
+    try {
+      const database = await this.#options.database;
+      if (isPatient && (await this.#hasOthers(database))) await this.#ask();
+      const transaction = database.transaction(["pending", "tabs"], "readwrite");
+      const store = transaction.objectStore("pending");
+      const records = await store.index("link").getAll([this.#options.workspaceId, this.#options.linkMark]);
+      const claimed: PendingRecord[] = [];
+      const isDead = new Map<string, boolean>();
+      for (const record of records) {
+        if (record.tabId === this.tabId || record.setAside !== undefined) continue;
+        if (!isDead.has(record.tabId)) {
+          const lease = await transaction.objectStore("tabs").get(record.tabId);
+          isDead.set(record.tabId, this.#isDead(record.tabId, lease?.beatAtMs, isPatient));
+        }
+        if (isDead.get(record.tabId) !== true) continue;
+        const mine = { ...record, tabId: this.tabId };
+        await store.put(mine);
+        claimed.push(mine);
+      }
+      for (const [tabId, dead] of isDead) if (dead) await transaction.objectStore("tabs").delete(tabId);
+      await transaction.done;
+      for (const [tabId, dead] of isDead) if (dead) this.#forgetMark(tabId);
+      return claimed.sort(inOrder).map((record) => this.#own(record));
+    } catch {
+      this.#fail();
+      return [];
+    }
+  }
+
+  /** What was set aside in this workspace, for the person to look at. Throws when the database fails. */
+  async listSetAside(): Promise<PendingRecord[]> {
+    const database = await this.#options.database;
+    const records = await database.getAll("pending");
+    return records.filter((one) => one.workspaceId === this.#options.workspaceId && one.setAside !== undefined);
+  }
+
+  /** The promise is kept when nothing waits to be written any more, or cannot be. */
+  async settle(): Promise<void> {
+    while ((this.#isWriting || this.#queue.length > 0) && !this.#isFailing) {
+      await new Promise<void>((resolve) => void this.#browser.after(0, resolve));
+    }
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#leave();
+    this.#isClosed = true;
+    this.#cancelBeat?.();
+    this.#cancelRetry?.();
+    for (const unlisten of this.#unlisten) unlisten();
+    this.#channel?.close();
+    this.#channel = null;
+  }
+
+  // -- writing
+
+  /** Group commit: while one transaction runs, the next one's changes gather. */
+  #write(change: Change, entry: Entry | null = null): void {
+    this.#queue.push({ change, entry });
+    if (this.#isWriting || this.#cancelRetry !== null) return;
+    this.#isWriting = true;
+    queueMicrotask(() => void this.#writeAll());
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#queue;
+      this.#queue = [];
+      const cancelAlarm = this.#browser.after(WRITE_MS_MAX, () => this.#fail());
+      try {
+        await this.#writeBatch(batch.map(({ change }) => change));
+      } catch {
+        this.#queue = [...batch, ...this.#queue];
+        this.#isWriting = false;
+        this.#fail();
+        return;
+      } finally {
+        cancelAlarm();
+      }
+      this.#isFailing = false;
+      for (const { entry } of batch) if (entry !== null) this.#settleEntry(entry);
+      this.#options.onChange();
+    }
+    this.#isWriting = false;
+  }
+
+  async #writeBatch(changes: readonly Change[]): Promise<void> {
+    const database = await this.#options.database;
+    const transaction = database.transaction("pending", "readwrite", { durability: "strict" });
+    // Heard below; without this, a change that throws at once would leave it unheard.
+    transaction.done.catch(() => undefined);
+    await Promise.all([...changes.map((change) => change(transaction.store)), transaction.done]);
+  }
+
+  #settleEntry(entry: Entry): void {
+    if (!entry.isKept) this.#unkeptEdits -= entry.edits;
+    entry.isKept = true;
+  }
+
+  #fail(): void {
+    this.#isFailing = true;
+    if (!this.#isClosed && !this.#isWriting && this.#queue.length > 0) {
+      this.#cancelRetry ??= this.#browser.after(TRY_AGAIN_MS, () => {
+        this.#cancelRetry = null;
+        this.#isWriting = true;
+        void this.#writeAll();
+      });
+    }
+    this.#options.onChange();
+  }
+
+  #record(entry: Entry): PendingRecord {
+    const { workspaceId, linkMark } = this.#options;
+    const { isKept: _, ...kept } = entry;
+    return { ...kept, workspaceId, linkMark, tabId: this.tabId, atMs: this.#browser.nowMs() };
+  }
+
+  #own(record: PendingRecord): Entry {
+    const { id, fileId, epoch, clientId, update, edits } = record;
+    const entry: Entry = { id, fileId, epoch, clientId, update, edits, isKept: true };
+    this.#owned.set(id, entry);
+    return entry;
+  }
+
+  // -- who lives
+
+  #isDead(tabId: string, beatAtMs: number | undefined, wasAsked: boolean): boolean {
+    if (beatAtMs === undefined || this.#hasMark(tabId)) return true;
+    // A hidden page's beats can be late by minutes, its answers are not.
+    if (this.#channel !== null) return wasAsked && !this.#answered.has(tabId);
+    return Math.abs(this.#browser.nowMs() - beatAtMs) > LEASE_MS;
+  }
+
+  async #hasOthers(database: Database): Promise<boolean> {
+    const records = await database.getAllFromIndex("pending", "link", [
+      this.#options.workspaceId,
+      this.#options.linkMark,
+    ]);
+    return records.some((record) => record.tabId !== this.tabId && record.setAside === undefined);
+  }
+
+  async #ask(): Promise<void> {
+    if (this.#channel === null) return;
+    this.#answered.clear();
+    this.#channel.post({ ask: this.tabId });
+    await new Promise<void>((resolve) => void this.#browser.after(ANSWER_MS, resolve));
+  }
+
+  #hear(message: unknown): void {
+    if (typeof message !== "object" || message === null) return;
+    const { ask, alive } = message as Record<string, unknown>;
+    if (typeof ask === "string") this.#channel?.post({ alive: this.tabId });
+    if (typeof alive === "string") this.#answered.add(alive);
+  }
+
+  async #beat(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#cancelBeat = this.#browser.after(BEAT_EVERY_MS, () => void this.#beat());
+    try {
+      const database = await this.#options.database;
+      if (!this.#isClosed) await database.put("tabs", { tabId: this.tabId, beatAtMs: this.#browser.nowMs() });
+    } catch {
+      this.#fail();
+    }
+  }
+
+  /** A page that goes has no time for the database; this is written at once. */
+  #leave(): void {
+    if (this.#owned.size === 0) return;
+    try {
+      this.#browser.localStorage?.setItem(markName(this.tabId), "1");
+    } catch {
+      // Then the next page asks, or waits for the lease to end.
+    }
+  }
+
+  #return(): void {
+    this.#forgetMark(this.tabId);
+  }
+
+  #hasMark(tabId: string): boolean {
+    try {
+      return this.#browser.localStorage?.getItem(markName(tabId)) === "1";
+    } catch {
+      return false;
+    }
+  }
+
+  #forgetMark(tabId: string): void {
+    try {
+      this.#browser.localStorage?.removeItem(markName(tabId));
+    } catch {
+      // It is looked at only beside entries of that tab.
+    }
+  }
+}
+
+function markName(tabId: string): string {
+  return `carets.left.${tabId}`;
+}
+
+function inOrder(a: PendingRecord, b: PendingRecord): number {
+  return a.atMs - b.atMs || Number(a.id.split(".")[1]) - Number(b.id.split(".")[1]);
+}

@@ -1,0 +1,31 @@
+/**
+ * Short notices that go by themselves: what was done, and the way back.
+ *
+ * Owns: which are shown. Does not know: who says them.
+ */
+
+export interface Toast {
+  readonly id: number;
+  readonly text: string;
+  readonly action?: { readonly label: string; readonly run: () => void };
+}
+
+/** Long enough to read and to reach the button by keyboard. */
+const SHOWN_MS = 8_000;
+
+class Toasts {
+  shown = $state.raw<readonly Toast[]>([]);
+  private next = 1;
+
+  say(text: string, action?: Toast["action"]): void {
+    const toast: Toast = { id: this.next++, text, ...(action !== undefined && { action }) };
+    this.shown = [...this.shown.slice(-2), toast];
+    setTimeout(() => this.drop(toast.id), SHOWN_MS);
+  }
+
+  drop(id: number): void {
+    this.shown = this.shown.filter((toast) => toast.id !== id);
+  }
+}
+
+export const toasts = new Toasts();

@@ -1,0 +1,106 @@
+import { expect, test } from "vitest";
+import * as links from "../src/links";
+import { loadProfile, PALETTE, saveProfile } from "../src/profile";
+import { Machine, Tab } from "./tab";
+
+const ID = "workspace-1";
+const place = (key: string | null): links.Place => ({ base: "http://host/", workspaceId: ID, key });
+
+test("an address is read, under a subpath too", () => {
+  expect(links.readAddress("https://host/tools/carets/w/abcdefgh12#key=a%2Bb_c-d")).toEqual({
+    base: "https://host/tools/carets/",
+    workspaceId: "abcdefgh12",
+    key: "a+b_c-d",
+  });
+  expect(links.readAddress("http://10.0.0.7:8080/")).toEqual({
+    base: "http://10.0.0.7:8080/",
+    workspaceId: null,
+    key: null,
+  });
+  expect(links.readAddress("http://h/carets/index.html").base).toBe("http://h/carets/");
+  expect(links.readAddress("http://h/w/short").workspaceId).toBeNull();
+  expect(links.withoutKey("http://h/w/abcdefgh12?x=1#key=secret")).toBe("http://h/w/abcdefgh12?x=1");
+});
+
+test("a tab keeps its own key: an owner who opens the viewer's link is a viewer there, and an owner elsewhere", () => {
+  const machine = new Machine();
+  const [first, second, third] = [new Tab(machine, null), new Tab(machine, null), new Tab(machine, null)];
+  const visit = { workspaceId: ID, title: "Work" };
+  expect(links.tabKey(first, place("owner-key"))).toBe("owner-key");
+  links.rememberVisit(first, { ...visit, key: "owner-key", role: "owner" });
+  expect(links.tabKey(second, place("viewer-key"))).toBe("viewer-key");
+  links.rememberVisit(second, { ...visit, key: "viewer-key", role: "viewer" });
+  expect(links.tabKey(first, place(null))).toBe("owner-key");
+  expect(links.tabKey(second, place(null))).toBe("viewer-key");
+  expect(links.tabKey(third, place(null))).toBe("owner-key");
+  expect(links.recentWorkspaces(third)).toMatchObject([
+    { workspaceId: ID, keys: { owner: "owner-key", viewer: "viewer-key" } },
+  ]);
+});
+
+test("the recent list has the last opened first, and forgets on demand", () => {
+  const machine = new Machine();
+  const tab = new Tab(machine, null);
+  for (let number = 0; number < 60; number++) {
+    links.rememberVisit(tab, { workspaceId: `workspace-${number}`, key: "k", role: "editor", title: `${number}` });
+  }
+  expect(links.recentWorkspaces(tab)).toHaveLength(50);
+  expect(links.recentWorkspaces(tab)[0]?.title).toBe("59");
+  links.forgetWorkspace(tab, "workspace-59");
+  expect(links.recentWorkspaces(tab)[0]?.title).toBe("58");
+  machine.localStorage.setItem("carets.recent", '[7,null,{"workspaceId":1}]');
+  expect(links.recentWorkspaces(tab)).toEqual([]);
+  machine.localStorage.setItem("carets.recent", "{");
+  expect(links.recentWorkspaces(tab)).toEqual([]);
+});
+
+test("of two tabs that came first together, one token stays; a token that the server did not take is replaced", () => {
+  const tab = new Tab(new Machine(), null);
+  links.keepPerson(tab, ID, "", "first");
+  links.keepPerson(tab, ID, "", "second");
+  expect(links.personToken(tab, ID)).toBe("first");
+  links.keepPerson(tab, ID, "first", "renewed");
+  expect(links.personToken(tab, ID)).toBe("renewed");
+});
+
+test("a profile is made once, of the palette, and kept", () => {
+  const tab = new Tab(new Machine(), null);
+  const profile = loadProfile(tab);
+  expect(profile.name).toMatch(/^\w+ \w+$/);
+  expect(PALETTE).toContain(profile.color);
+  expect(loadProfile(tab)).toEqual(profile);
+  saveProfile(tab, { name: "Ada", color: "#123456" });
+  expect(loadProfile(tab)).toEqual({ name: "Ada", color: "#123456" });
+  tab.localStorage.setItem("carets.profile", '{"name":7}');
+  expect(loadProfile(tab).name).toMatch(/^\w+ \w+$/);
+});
+
+test("the HTTP calls say what they want, and refuse with the server's words", async () => {
+  const asked: { url: string; init: RequestInit | undefined }[] = [];
+  let answer = new Response("{}");
+  const send = (async (url: URL, init?: RequestInit) => {
+    asked.push({ url: String(url), init });
+    return answer;
+  }) as typeof fetch;
+  answer = Response.json({ workspace_id: "abc", title: "T", links: { owner: "o", editor: "e", viewer: "v" } });
+  const made = await links.createWorkspace("http://h/sub/", { title: "T", createToken: "token" }, send);
+  expect(made).toEqual({ workspaceId: "abc", title: "T", links: { owner: "o", editor: "e", viewer: "v" } });
+  expect(asked[0]?.url).toBe("http://h/sub/api/workspaces");
+  expect(asked[0]?.init).toMatchObject({
+    method: "POST",
+    body: '{"title":"T"}',
+    headers: { Authorization: "Bearer token" },
+  });
+  answer = Response.json({ error: { code: 4438, name: "x", text: "Needs it.", next_step: "Ask." } }, { status: 401 });
+  await expect(links.createWorkspace("http://h/", {}, send)).rejects.toMatchObject({
+    code: 4438,
+    message: "Needs it. Ask.",
+  });
+  answer = new Response("<html>", { status: 502 });
+  await expect(links.serverStatus("http://h/", send)).rejects.toMatchObject({ code: 0 });
+  answer = Response.json({ link_id: "l", role: "viewer", name: "", url: "u" });
+  const link = await links.createLink("http://h/", "abcdefgh", "key", { role: "viewer" }, send);
+  expect(link).toEqual({ linkId: "l", role: "viewer", name: "", url: "u" });
+  const offline = (() => Promise.reject(new TypeError("net"))) as unknown as typeof fetch;
+  await expect(links.serverStatus("http://h/", offline)).rejects.toThrow("cannot be reached");
+});

@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { Code, closeText, isFinal, WireError } from "../src/errors";
+import { parseNotice } from "../src/messages";
+
+test("absent fields have their defaults", () => {
+  expect(parseNotice('{"type":"files","files":[{"file_id":1,"path":"a","epoch":"e"}]}')).toEqual({
+    type: "files",
+    files: [{ file_id: 1, path: "a", epoch: "e", eol: "lf", deleted_at_ms: null }],
+    full: false,
+    request: null,
+  });
+  expect(parseNotice('{"type":"members","members":[]}')).toEqual({
+    type: "members",
+    members: [],
+    left: [],
+    full: false,
+  });
+});
+
+test("fields and types of a newer server are passed over", () => {
+  expect(parseNotice('{"type":"saved","count":3,"when":"now"}')).toEqual({ type: "saved", count: 3 });
+  expect(parseNotice('{"type":"fireworks"}')).toBeNull();
+});
+
+test.each([
+  "",
+  "[]",
+  "null",
+  "7",
+  "{}",
+  '{"type":7}',
+  '{"type":"saved"}',
+  '{"type":"saved","count":-1}',
+  '{"type":"saved","count":1.5}',
+  '{"type":"saved","count":"1"}',
+  '{"type":"files"}',
+  '{"type":"files","files":[{}]}',
+  '{"type":"files","files":[{"file_id":1,"path":"a","epoch":"e","eol":"cr"}]}',
+  '{"type":"members","members":[{"member_id":1,"name":"a","color":"b","role":"king"}]}',
+  '{"type":"welcome"}',
+  '{"type":"refused","code":4400}',
+])("%s is a WireError", (text) => {
+  expect(() => parseNotice(text)).toThrow(WireError);
+});
+
+test("4400 to 4499 are final, and have a text for a person", () => {
+  expect([4399, 4400, 4499, 4500].map(isFinal)).toEqual([false, true, true, false]);
+  expect(closeText(Code.LINK_REVOKED)).toContain("revoked");
+  expect(closeText(4499)).not.toBe("");
+});

@@ -1,0 +1,338 @@
+/**
+ * A server for the tests, in memory, by docs/PROTOCOL.md: commit first, then saved and broadcast.
+ */
+
+import * as Y from "yjs";
+import type { FileRecord, Request, Role } from "../src/messages";
+import {
+  type Bytes,
+  decodeAwareness,
+  decodeFrame,
+  encodeAwareness,
+  encodeFrame,
+  encodePart,
+  encodeStep1,
+  encodeStep2,
+  encodeUpdate,
+  needsParts,
+  PartsInbox,
+} from "../src/wire";
+import type { TestSocket } from "./tab";
+
+interface Seat {
+  isReady: boolean;
+  isBlocked: boolean;
+}
+
+export interface TestMember {
+  readonly socket: TestSocket;
+  id: number;
+  role: Role;
+  person: string;
+  name: string;
+  received: number;
+  gapAt: number | null;
+  readonly seats: Map<number, Seat>;
+  readonly inbox: PartsInbox;
+}
+
+interface TestFile {
+  record: FileRecord;
+  doc: Y.Doc;
+  readonly owners: Map<number, string>;
+}
+
+export class Room {
+  readonly members: TestMember[] = [];
+  readonly files = new Map<number, TestFile>();
+  readonly keys = new Map<string, Role>([
+    ["owner-key", "owner"],
+    ["editor-key", "editor"],
+    ["viewer-key", "viewer"],
+  ]);
+  /** Every text frame that came, for looking at. */
+  readonly heard: Request[] = [];
+  build = "unpackaged00";
+  /** While true nothing becomes durable. */
+  isHeld = false;
+  isSilent = false;
+  /** Refuse updates of a file with this code. */
+  readonly refusing = new Map<number, number>();
+  #waiting: (() => void)[] = [];
+  #ids = 0;
+
+  constructor(files: Record<string, string> = { "main.py": "print('hello')\n" }) {
+    for (const [path, text] of Object.entries(files)) this.addFile(path, text);
+  }
+
+  addFile(path: string, text = ""): TestFile {
+    const doc = new Y.Doc();
+    if (text !== "") doc.getText("text").insert(0, text);
+    const file_id = this.files.size + 1;
+    const record: FileRecord = { file_id, path, epoch: `epoch-${file_id}`, eol: "lf", deleted_at_ms: null };
+    const file: TestFile = { record, doc, owners: new Map([[doc.clientID, "server"]]) };
+    this.files.set(file_id, file);
+    return file;
+  }
+
+  text(fileId = 1): string {
+    return this.file(fileId).doc.getText("text").toString();
+  }
+
+  file(fileId: number): TestFile {
+    const file = this.files.get(fileId);
+    if (file === undefined) throw new Error(`no file ${fileId}`);
+    return file;
+  }
+
+  /** Somebody else types. */
+  type(text: string, at = 0, fileId = 1): void {
+    const { doc } = this.file(fileId);
+    const before = Y.encodeStateVector(doc);
+    doc.getText("text").insert(at, text);
+    this.#broadcast(fileId, Y.encodeStateAsUpdate(doc, before), null);
+  }
+
+  /** Let what is held become durable. */
+  commit(): void {
+    for (const run of this.#waiting.splice(0)) run();
+  }
+
+  accept(socket: TestSocket): void {
+    const member: TestMember = {
+      socket,
+      id: 0,
+      role: "viewer",
+      person: "",
+      name: "",
+      received: 0,
+      gapAt: null,
+      seats: new Map(),
+      inbox: new PartsInbox(),
+    };
+    socket.onSend = (data) => {
+      if (this.isSilent) return;
+      if (typeof data === "string") this.#takeText(member, JSON.parse(data));
+      else this.#takeFrame(member, data);
+    };
+    socket.onClosedByPage = () => this.forget(socket);
+    queueMicrotask(() => socket.open());
+  }
+
+  forget(socket: TestSocket): void {
+    const index = this.members.findIndex((member) => member.socket === socket);
+    if (index >= 0) this.members.splice(index, 1);
+    socket.onSend = () => undefined;
+  }
+
+  notify(member: TestMember, notice: object): void {
+    member.socket.deliver(JSON.stringify(notice));
+  }
+
+  refuse(member: TestMember, code: number, more: object = {}): void {
+    this.notify(member, { type: "refused", code, name: "x", text: `Refused ${code}.`, next_step: "Go on.", ...more });
+  }
+
+  closeAll(code: number): void {
+    for (const member of [...this.members]) {
+      this.forget(member.socket);
+      member.socket.drop(code);
+    }
+  }
+
+  tellFiles(files: readonly FileRecord[]): void {
+    for (const member of this.members) this.notify(member, { type: "files", files });
+  }
+
+  #takeText(member: TestMember, request: Request): void {
+    this.heard.push(request);
+    switch (request.type) {
+      case "hello":
+        this.#welcome(member, request);
+        return;
+      case "ping":
+        this.notify(member, { type: "pong" });
+        return;
+      case "open_file":
+        this.#open(member, request.file_id, request.client_id, request.epoch);
+        return;
+      case "close_file":
+        member.seats.delete(request.file_id);
+        return;
+      case "profile":
+        member.name = request.name;
+        return;
+      default:
+        this.#change(member, request);
+    }
+  }
+
+  #welcome(member: TestMember, hello: Extract<Request, { type: "hello" }>): void {
+    const role = this.keys.get(hello.key);
+    if (role === undefined) {
+      this.refuse(member, 4421);
+      member.socket.drop(4421);
+      return;
+    }
+    this.#ids++;
+    member.id = this.#ids;
+    member.role = role;
+    member.person = hello.person || `person-${member.id}`;
+    member.name = hello.name;
+    this.members.push(member);
+    const { id: member_id, person, name } = member;
+    this.notify(member, {
+      type: "welcome",
+      ...{ member_id, person, role, name, color: hello.color, workspace_id: "workspace-1", title: "Work" },
+      files: [...this.files.values()].map((file) => file.record),
+      members: this.members.map((one) => ({ member_id: one.id, name: one.name, color: "#1d4ed8", role: one.role })),
+      build: this.build,
+      limits: {
+        ...{ part_bytes_max: 65536, update_bytes_max: 2 ** 26, document_units_max: 2 ** 25 },
+        ...{ presence_bytes_max: 4096, files_max: 5000, name_units_max: 40 },
+      },
+    });
+  }
+
+  #open(member: TestMember, file_id: number, clientId: number, epoch: string): void {
+    const { record, owners } = this.file(file_id);
+    if (record.deleted_at_ms !== null) {
+      this.refuse(member, 4426, { file_id });
+      return;
+    }
+    if (epoch !== "" && epoch !== record.epoch) {
+      this.refuse(member, 4430, { file_id });
+      return;
+    }
+    if ((owners.get(clientId) ?? member.person) !== member.person) {
+      this.refuse(member, 4431, { file_id });
+      return;
+    }
+    owners.set(clientId, member.person);
+    member.seats.set(file_id, { isReady: false, isBlocked: false });
+  }
+
+  #change(member: TestMember, request: Exclude<Request, { type: "hello" }>): void {
+    if (!("request" in request)) return;
+    const answer = { request: request.request };
+    if (member.role === "viewer") {
+      this.refuse(member, 4424, answer);
+      return;
+    }
+    if (request.type === "create_file") {
+      if ([...this.files.values()].some(({ record }) => record.path === request.path)) {
+        this.refuse(member, 4428, answer);
+        return;
+      }
+      const file = this.addFile(request.path);
+      file.record = { ...file.record, eol: request.eol };
+      this.notify(member, { type: "files", files: [file.record], ...answer });
+      this.tellFiles([file.record]);
+      return;
+    }
+    if (!("file_id" in request)) return;
+    const file = this.file(request.file_id);
+    if (request.type === "rename_file") file.record = { ...file.record, path: request.path };
+    if (request.type === "delete_file") file.record = { ...file.record, deleted_at_ms: 5 };
+    if (request.type === "restore_file") file.record = { ...file.record, deleted_at_ms: null };
+    this.notify(member, { type: "files", files: [file.record], ...answer });
+    this.tellFiles([file.record]);
+  }
+
+  #takeFrame(member: TestMember, data: Bytes): void {
+    const [fileId, frame] = decodeFrame(data);
+    const message = frame.kind === "part" ? member.inbox.take(fileId, frame) : frame;
+    const seat = member.seats.get(fileId);
+    if (message === null) return;
+    if (message.kind === "step_2" || message.kind === "update") {
+      this.#takeUpdate(member, fileId, seat, message.update, message.kind === "step_2");
+    } else if (seat !== undefined && message.kind === "step_1") {
+      const { doc } = this.file(fileId);
+      seat.isReady = true;
+      this.#send(member, fileId, encodeStep2(Y.encodeStateAsUpdate(doc, message.stateVector)));
+      if (member.role !== "viewer") this.#send(member, fileId, encodeStep1(Y.encodeStateVector(doc)));
+    } else if (seat !== undefined && message.kind === "awareness") {
+      const [entry] = decodeAwareness(message.payload);
+      const state = JSON.parse(entry?.state ?? "null");
+      const user = { id: member.id, name: member.name, color: "#1d4ed8", role: member.role };
+      const shown = JSON.stringify(state === null ? null : { user, ...state });
+      for (const other of this.members) {
+        if (!other.seats.get(fileId)?.isReady) continue;
+        this.#send(other, fileId, encodeAwareness([{ id: member.id, clock: 1, state: shown }]));
+      }
+    }
+  }
+
+  #takeUpdate(member: TestMember, fileId: number, seat: Seat | undefined, update: Bytes, isStep2: boolean): void {
+    member.received++;
+    const frame = member.received;
+    const code = this.#whyNot(member, fileId, seat, update);
+    if (code !== 0) {
+      if (seat !== undefined) seat.isBlocked = true;
+      this.refuse(member, code, { file_id: fileId, frame });
+    } else if (seat?.isBlocked !== true) {
+      if (this.#hasGap(fileId, update)) {
+        member.gapAt ??= frame;
+        this.#send(member, fileId, encodeStep1(Y.encodeStateVector(this.file(fileId).doc)));
+      } else if (isStep2) {
+        member.gapAt = null;
+      }
+    }
+    const isTaken = code === 0 && seat?.isBlocked !== true;
+    this.#durably(() => {
+      if (isTaken && !this.#hasGap(fileId, update)) {
+        Y.applyUpdate(this.file(fileId).doc, update);
+        this.#broadcast(fileId, update, member);
+      }
+      const count = member.gapAt === null ? frame : member.gapAt - 1;
+      if (this.members.includes(member)) this.notify(member, { type: "saved", count });
+    });
+  }
+
+  #whyNot(member: TestMember, fileId: number, seat: Seat | undefined, update: Bytes): number {
+    if (seat === undefined) return 4434;
+    if (seat.isBlocked) return 0;
+    const { record, owners, doc } = this.file(fileId);
+    const { structs } = Y.decodeUpdate(update);
+    const isNews = structs.some(({ id, length }) => id.clock + length > Y.getState(doc.store, id.client));
+    if (isNews && member.role === "viewer") return 4424;
+    if (record.deleted_at_ms !== null) return 4426;
+    if (isNews && this.refusing.has(fileId)) return this.refusing.get(fileId) ?? 0;
+    for (const { id, length } of structs) {
+      if (id.clock + length <= Y.getState(doc.store, id.client)) continue;
+      if ((owners.get(id.client) ?? member.person) !== member.person) return 4431;
+      owners.set(id.client, member.person);
+    }
+    return 0;
+  }
+
+  /** Held updates are admitted, though not in the document: only what fits neither is a gap. */
+  #hasGap(fileId: number, update: Bytes): boolean {
+    if (this.isHeld) return false;
+    const { doc } = this.file(fileId);
+    const { structs } = Y.decodeUpdate(update);
+    const first = new Map<number, number>();
+    for (const { id } of structs) first.set(id.client, Math.min(id.clock, first.get(id.client) ?? Infinity));
+    return [...first].some(([client, clock]) => clock > Y.getState(doc.store, client));
+  }
+
+  #durably(run: () => void): void {
+    if (this.isHeld) this.#waiting.push(run);
+    else run();
+  }
+
+  #broadcast(fileId: number, update: Bytes | Uint8Array, author: TestMember | null): void {
+    for (const member of this.members) {
+      if (member !== author && member.seats.get(fileId)?.isReady) this.#send(member, fileId, encodeUpdate(update));
+    }
+  }
+
+  #send(member: TestMember, fileId: number, message: Bytes): void {
+    if (!needsParts(message)) member.socket.deliver(encodeFrame(fileId, message));
+    for (let at = needsParts(message) ? 0 : message.length; at < message.length; ) {
+      const [frame, after] = encodePart(fileId, message, at);
+      member.socket.deliver(frame);
+      at = after;
+    }
+  }
+}
