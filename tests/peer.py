@@ -271,15 +271,12 @@ async def connect(base_url: str, workspace_id: str, key: str, **hello: str) -> A
             await peer.close()
 
 
-async def join(
-    http: aiohttp.ClientSession, base_url: str, workspace_id: str, key: str, *, waits: bool = True, **hello: str
-) -> Peer:
-    """Connect and say hello; with `waits`, wait for the welcome."""
+async def join(http: aiohttp.ClientSession, base_url: str, workspace_id: str, key: str, **hello: str) -> Peer:
+    """Connect, say hello and wait for the welcome."""
     socket = await http.ws_connect(f"{base_url}/ws/{workspace_id}", protocols=("carets.v1",), max_msg_size=0)
     peer = Peer(socket)
     peer.send_json(type="hello", key=key, **hello)
-    if waits:
-        await peer.until(lambda: bool(peer.welcome), "for welcome")
+    await peer.until(lambda: bool(peer.welcome), "for welcome")
     return peer
 
 

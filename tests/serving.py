@@ -9,10 +9,10 @@ import asyncio
 import contextlib
 import os
 import re
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 
 START_S = 30.0
 """How long a start may take on a busy machine, before a test says that it failed."""
@@ -60,19 +60,19 @@ class ServerProcess:
         self.url, self.create_token = found[1], found[2] or ""
         self.port = int(self.url.rsplit(":", 1)[1])
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
 
     async def kill(self) -> None:
         """``kill -9``."""
-        await self._end(signal.SIGKILL)
+        await self._end(SIGKILL)
 
     async def stop(self) -> int:
         """SIGTERM, and wait; its exit status."""
-        return await self._end(signal.SIGTERM)
+        return await self._end(SIGTERM)
 
-    async def _end(self, number: signal.Signals) -> int:
+    async def _end(self, number: Signals) -> int:
         process, self._process = self._process, None
         if process is None:
             return 0

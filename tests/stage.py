@@ -117,13 +117,15 @@ class StageLine:
 
 
 def frames_of(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The opcodes and payloads of a server's frames. Source: RFC 6455, 5.2."""
+    """The opcodes and payloads of a server's frames that are whole. Source: RFC 6455, 5.2."""
     at = 0
-    while at < len(data):
+    while at + 2 <= len(data):
         opcode, length, at = data[at] & 0x0F, data[at + 1], at + 2
         if length >= 126:
             size = 2 if length == 126 else 8
             length, at = int.from_bytes(data[at : at + size], "big"), at + size
+        if at + length > len(data):
+            return
         yield opcode, data[at : at + length]
         at += length
 

@@ -250,8 +250,7 @@ class Typist:
             return False
         self.person = peer.welcome["person"]
         self.open_files()
-        try: return await self.until(lambda: all(replica.synced for replica in peer.replicas.values()))
-        except AssertionError: print("DBG", self.name, len(peer.replicas), [i for i,r in peer.replicas.items() if not r.synced], peer.refusals, peer._parts._begun.keys(), peer.fuse._server.log[-3000:]); raise
+        return await self.until(lambda: all(replica.synced for replica in peer.replicas.values()))
 
     def open_files(self) -> None:
         """Open the live files that are not open yet. A document is loaded anew, as a page does from its store."""
@@ -278,7 +277,11 @@ class Typist:
         """Wait until something is so. False: the server died first."""
         peer = self.peer
         assert peer is not None
-        await peer.until(lambda: is_so() or peer.close_code is not None, f"({self.name})")
+        try: await peer.until(lambda: is_so() or peer.close_code is not None, f"({self.name})")
+        except AssertionError:
+            print("DBG", self.name, len(peer.replicas), "unsynced", [i for i,r in peer.replicas.items() if not r.synced], "refusals", peer.refusals, "parts", {k:(len(v[0]),v[1]) for k,v in peer._parts._begun.items()}, "outq", peer._outgoing.qsize(), "tasks", peer._tasks, [n for n in peer.notices if n["type"] not in("saved","members","welcome")][-8:], "asks", [ (k,v) for k,v in peer.__dict__.get("asked",{}).items()])
+            print("LOG", "\n".join(l for l in peer.fuse._server.log.splitlines()[-15:]))
+            raise
         return peer.close_code is None
 
     async def leave(self) -> None:

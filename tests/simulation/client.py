@@ -29,6 +29,9 @@ from tests.simulation.replica import Replica
 _FRAMES_PER_TURN = 3
 """Frames written before others get their turn: parts of several files mix."""
 
+_LINE_BYTES_FULL = 20_000
+"""Bytes waiting above which a page writes no more for a moment."""
+
 TRY_AGAIN = frozenset((1000, 1006, Code.UNAVAILABLE, Code.DRAINING))
 """What may end an honest member's connection."""
 GONE_FILE = frozenset((Code.FILE_DELETED, Code.FILE_UNKNOWN))
@@ -156,7 +159,8 @@ class Page:
     def _pump_soon(self) -> None:
         if not self._pumping:
             self._pumping = True
-            self._loop.call_later(0.001, self._pump)
+            is_full = self.session is not None and self.session.line.up.waiting > _LINE_BYTES_FULL
+            self._loop.call_later(0.05 if is_full else 0.001, self._pump)
 
     def _pump(self) -> None:
         """Write a few frames, from any file's queue that has some."""
@@ -166,7 +170,7 @@ class Page:
             return
         for _ in range(_FRAMES_PER_TURN):
             ready = [queue for queue, frames in session.queues.items() if frames]
-            if not ready or session.line.up.waiting > 100_000:
+            if not ready or session.line.up.waiting > _LINE_BYTES_FULL:
                 break
             frame, when_sent = session.queues[self.chance.choice(ready)].popleft()
             session.line.up.write(frame)

@@ -3,7 +3,7 @@
 Owns: bytes on their way, and when each side learns that the line is dead. Does not know: what the bytes mean.
 
 Invariants:
-  1. What arrives in one direction is a prefix of what was written there, cut at any byte.
+  1. What arrives in one direction is a prefix of what was written there, torn and cut at any byte.
   2. After a write that left more than `OUTBOX_BYTES_FULL` waiting, `on_drained` comes once it has left.
 """
 
@@ -19,8 +19,6 @@ from carets.errors import CaretsError
 
 _WINDOWS_BYTES = (300, 2_000, 20_000, 200_000)
 """Bytes that may be on their way at once: with the delay, how fast a line is."""
-_PIECES_BYTES = (1, 40, 1_400, 1_400, 60_000)
-"""At most so many bytes arrive at a time: everything must bear being torn apart."""
 _DELAYS_S = (0.0005, 0.02, 0.02, 0.2)
 _CLOSE_WAIT_S = 2.0
 
@@ -32,10 +30,10 @@ class Stream:
         self._loop = loop
         self._deliver = deliver
         self._window = chance.choice(_WINDOWS_BYTES)
-        self._piece = min(chance.choice(_PIECES_BYTES), self._window)
+        self._chance = chance
         self._delay_s = chance.choice(_DELAYS_S) * chance.uniform(0.5, 1.5)
-        if self._window / self._delay_s < 20_000:
-            self._window = int(20_000 * self._delay_s) + 1
+        slowest = 20_000 + 4 * limits.PART_BYTES_MAX  # bytes a second: everything fits into a silence
+        self._window = max(self._window, int(slowest * self._delay_s) + 1)
         self._buffer = bytearray()
         self._flight: deque[tuple[float, bytes]] = deque()
         self._flight_bytes = 0
@@ -83,7 +81,7 @@ class Stream:
 
     def _move(self) -> None:
         while self._buffer and self._flight_bytes < self._window:
-            room = min(self._piece, self._window - self._flight_bytes)
+            room = self._window - self._flight_bytes
             piece = bytes(self._buffer[:room])
             del self._buffer[:room]
             self._flight.append((self._loop.time() + self._delay_s, piece))
@@ -109,8 +107,9 @@ class Stream:
         while self._flight and self._flight[0][0] <= self._loop.time() + 1e-9:
             arrived += self._flight.popleft()[1]
         self._flight_bytes -= len(arrived)
-        for at in range(0, len(arrived), self._piece):
-            self._deliver(bytes(arrived[at : at + self._piece]))
+        torn_at = self._chance.randrange(len(arrived) + 1)
+        self._deliver(bytes(arrived[:torn_at]))
+        self._deliver(bytes(arrived[torn_at:]))
         self._move()
 
 

@@ -62,7 +62,7 @@ class Replica:
         mark = self.witness.new_mark(self.file_id)
         mark.is_forbidden = self.is_forbidden
         self._typed.append(mark)
-        filling = "".join(chance.choice(_FILLING) for _ in range(units // 2))
+        filling = "".join(chance.choice(_FILLING) * 9 for _ in range(units // 20))
         written = filling + mark.letter + chance.choice(_FILLING)
         text = str(self.text)
         at = len(text) if chance.random() < 0.4 else chance.randrange(len(text) + 1)

@@ -87,6 +87,8 @@ export class SharedDocument implements FileDocument {
   #isLoaded = false;
   #isOpen = false;
   #isUploading = false;
+  /** The state vector of a step 1 that cannot be answered yet. */
+  #question: Bytes | null = null;
   #attempts = 0;
   #hasBase = false;
   #changes = 0;
@@ -140,6 +142,7 @@ export class SharedDocument implements FileDocument {
     this.#attempts = 0;
     this.#successor?.doc.destroy();
     this.#successor = null;
+    this.#question = null;
     // Another connection may see it otherwise, except where the document itself is at fault.
     if (!HOPELESS.has(this.refused.value?.code ?? 0)) this.refused.set(null);
     this.synced.set(false);
@@ -249,6 +252,9 @@ export class SharedDocument implements FileDocument {
     this.synced.set(true);
     this.ready.set(true);
     this.judge();
+    const question = this.#question;
+    this.#question = null;
+    if (question !== null) this.#answer(question);
   }
 
   #apply(update: Bytes): void {
@@ -258,11 +264,22 @@ export class SharedDocument implements FileDocument {
 
   /** The server asks for what it has not: everything unsaved of this file goes into this one message. */
   #answer(stateVector: Bytes): void {
-    if (this.#around.mayWrite() !== true || this.refused.value !== null || this.#successor !== null) return;
-    const covered = [...this.#edits];
+    if (this.#around.mayWrite() !== true || this.refused.value !== null) return;
+    if (!this.synced.value || this.#successor !== null) {
+      // Its own answer is still on the way: kept edits may rest on what is in there.
+      this.#question = stateVector;
+      return;
+    }
+    const covered = [...this.#edits].filter((entry) => this.#isPlaced(entry));
     const update = withoutGaps(this.doc, () => Y.encodeStateAsUpdate(this.doc, stateVector));
     this.#isUploading = true;
     this.#around.connection.send(this.fileId, encodeStep2(update), () => this.#saved(covered));
+  }
+
+  /** Whether an edit is part of the document, and not put by in Yjs until something missing comes. */
+  #isPlaced(entry: Entry): boolean {
+    const { pendingStructs, pendingDs } = this.doc.store;
+    return (pendingStructs === null && pendingDs === null) || entry.clientId === this.doc.clientID;
   }
 
   /** Every transaction of the document. */

@@ -65,10 +65,8 @@ export const strings = {
     failed: "That did not work. Try again.",
     close: "Close file list",
     pick: "Choose a file from the list to begin.",
-    pickShort: "No file is open",
     openList: "Show files",
     unsaved: "not saved yet",
-    here: (names: string): string => `Here: ${names}`,
   },
 
   tabs: {
@@ -229,10 +227,7 @@ export const strings = {
     reload: "Reload",
     reloadWait: "Reload (when all is saved)",
     closed: (reason: string): string => `The session has ended: ${reason}`,
-    offline: "No connection. Go on typing: your edits are kept here and go up when the server answers.",
     offlineTab: "No connection, and this browser cannot keep edits: leave this tab open.",
     dismiss: "Dismiss",
   },
-
-  fatal: "This page could not start: something it needs is missing from this browser.",
 } as const;

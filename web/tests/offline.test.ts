@@ -105,6 +105,32 @@ test("an edit on top of somebody's that came just before is whole after an offli
   expect(again.session.openFile(1).text.toString()).toBe("[themineirs]print('hello')\n");
 });
 
+test("kept edits whose ground was forgotten wait for it, and are not called saved before they are sent", async () => {
+  const { machine, room, tab, session } = await setting();
+  const file = session.openFile(1);
+  await machine.advance(2_000);
+  room.type("[theirs]", 0);
+  await machine.advance(0);
+  tab.cut();
+  await machine.advance(100);
+  file.text.insert(4, "mine");
+  file.text.delete(0, 1);
+  await machine.advance(100);
+  tab.kill();
+  const forgetting = openDB("carets").then(async (database) => {
+    await database.clear("documents");
+    await database.clear("changes");
+    database.close();
+  });
+  await machine.advance(0);
+  await forgetting;
+  room.isEager = true;
+  const again = openPage(machine, room);
+  await machine.advance(5_000);
+  expect(room.text()).toBe("themineirs]print('hello')\n");
+  expect(again.session.light.value).toEqual({ kind: "saved" });
+});
+
 test("files typed offline go up after a reload though nobody opens them", async () => {
   const { machine, room, tab, session } = await setting();
   await typeOffline(machine, { tab, session }, "offline ");

@@ -16,28 +16,32 @@ async function setting(): Promise<Page & { machine: Machine; room: Room; file: F
   return { machine, room, file, ...page };
 }
 
-test("a client id that is taken costs a new one: the unsaved text is entered again, in its place", async () => {
-  const { machine, room, file, tab, session } = await setting();
-  tab.cut();
-  await machine.advance(100);
-  const first = file.doc;
-  file.text.insert(7, "dear ");
-  file.text.delete(0, 1);
-  file.text.insert(0, "P");
-  room.type("# top\n", 0);
-  room.file(1).owners.set(first.clientID, "somebody else");
-  tab.isReachable = true;
-  await machine.advance(60_000);
-  expect(file.doc).not.toBe(first);
-  expect(file.doc.clientID).not.toBe(first.clientID);
-  expect(file.generation.value).toBe(1);
-  expect(room.text()).toBe("# top\nPrint('dear hello')\n");
-  expect(file.text.toString()).toBe(room.text());
-  expect(session.light.value).toEqual({ kind: "saved" });
-  file.text.insert(0, "z");
-  await machine.advance(100);
-  expect(room.text().startsWith("z")).toBe(true);
-});
+test.each([false, true])(
+  "a client id that is taken costs a new one: the unsaved text is entered again (%s)",
+  async (isEager) => {
+    const { machine, room, file, tab, session } = await setting();
+    room.isEager = isEager;
+    tab.cut();
+    await machine.advance(100);
+    const first = file.doc;
+    file.text.insert(7, "dear ");
+    file.text.delete(0, 1);
+    file.text.insert(0, "P");
+    room.type("# top\n", 0);
+    room.file(1).owners.set(first.clientID, "somebody else");
+    tab.isReachable = true;
+    await machine.advance(60_000);
+    expect(file.doc).not.toBe(first);
+    expect(file.doc.clientID).not.toBe(first.clientID);
+    expect(file.generation.value).toBe(1);
+    expect(room.text()).toBe("# top\nPrint('dear hello')\n");
+    expect(file.text.toString()).toBe(room.text());
+    expect(session.light.value).toEqual({ kind: "saved" });
+    file.text.insert(0, "z");
+    await machine.advance(100);
+    expect(room.text().startsWith("z")).toBe(true);
+  },
+);
 
 test("an id of an earlier life that is taken is found at the update, and what was already taken is not doubled", async () => {
   const { machine, room, tab, session, file } = await setting();

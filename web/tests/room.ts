@@ -56,6 +56,8 @@ export class Room {
   /** While true nothing becomes durable. */
   isHeld = false;
   isSilent = false;
+  /** Ask before answering: a large answer can be overtaken by the question. */
+  isEager = false;
   /** Refuse updates of a file with this code. */
   readonly refusing = new Map<number, number>();
   #waiting: (() => void)[] = [];
@@ -249,8 +251,10 @@ export class Room {
     } else if (seat !== undefined && message.kind === "step_1") {
       const { doc } = this.file(fileId);
       seat.isReady = true;
+      const question = encodeStep1(Y.encodeStateVector(doc));
+      if (member.role !== "viewer" && this.isEager) this.#send(member, fileId, question);
       this.#send(member, fileId, encodeStep2(Y.encodeStateAsUpdate(doc, message.stateVector)));
-      if (member.role !== "viewer") this.#send(member, fileId, encodeStep1(Y.encodeStateVector(doc)));
+      if (member.role !== "viewer" && !this.isEager) this.#send(member, fileId, question);
     } else if (seat !== undefined && message.kind === "awareness") {
       const [entry] = decodeAwareness(message.payload);
       const state = JSON.parse(entry?.state ?? "null");

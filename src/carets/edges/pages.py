@@ -24,6 +24,7 @@ HEADERS = {
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "Server": "Carets",
 }
 """On every answer. Styles may be inline because CodeMirror's are; `connect-src` names sockets because 'self' does not
 cover ``ws:`` in every browser."""

@@ -48,6 +48,8 @@ export interface EditorOptions {
   text: Y.Text;
   path: string;
   parent: HTMLElement;
+  /** Said to those who hear the page: how the keyboard leaves the editor. */
+  hint: string;
   readOnly: boolean;
   wrap: boolean;
   /** One's own selection moved. */
@@ -167,6 +169,7 @@ export class FileEditor {
       this.naming.of(nameOf(options.path)),
       this.language.of([]),
       this.wrapping.of(options.wrap ? EditorView.lineWrapping : []),
+      EditorView.contentAttributes.of({ "aria-description": options.hint }),
       EditorState.allowMultipleSelections.of(true),
       indentUnit.of(indentOf(content)),
       lineNumbers(),

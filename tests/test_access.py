@@ -1,0 +1,132 @@
+"""Keys, persons, names, colours, paths and texts: what is accepted, and in which form."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carets import limits
+from carets.errors import Code, Refused
+from carets.protocol import access
+from carets.protocol.access import Role
+
+SECRET = b"s" * 32
+HIDDEN = "\u061c\u200b\u200e\u200f\u2028\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\ufff9\x00\x1b\x7f\x9b\ue000\ud800"
+ANY_TEXT = st.text(st.characters() | st.sampled_from("e\u0301\u200b\u202e \n/.~\ud800"), max_size=80)
+
+
+def test_roles_are_in_order_and_named_as_on_the_wire() -> None:
+    assert Role.VIEWER < Role.EDITOR < Role.OWNER
+    assert [Role.of(role.label) for role in Role] == list(Role)
+
+
+@given(st.text(st.characters(exclude_categories=())), st.text())
+def test_a_key_matches_its_own_hash_only(key: str, other: str) -> None:
+    assert access.key_matches(key, access.hash_key(key))
+    assert access.key_matches(other, access.hash_key(key)) == (other == key)
+
+
+def test_a_persons_token_is_good_here_and_nowhere_else() -> None:
+    person_id = access.new_person_id(b"abcdefghijklmnop")
+    token = access.sign_person(SECRET, "workspace-1", person_id)
+    assert access.read_person(SECRET, "workspace-1", token) == access.person_name(person_id) == "person:" + b"abcdefghijkl".hex()
+    assert access.read_person(SECRET, "workspace-2", token) is None
+    assert access.read_person(b"t" * 32, "workspace-1", token) is None
+    for at in range(len(token) - 1):
+        forged = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
+        assert access.read_person(SECRET, "workspace-1", forged) is None
+
+
+@given(ANY_TEXT)
+def test_what_is_no_token_is_nobody(token: str) -> None:
+    assert access.read_person(SECRET, "workspace-1", token) is None
+
+
+@given(ANY_TEXT, st.integers(1, 50))
+def test_a_label_is_nfc_bounded_visible_and_stays_as_it_is(text: str, units_max: int) -> None:
+    label = access.clean_label(text, units_max, "otherwise")
+    if label != "otherwise":
+        assert len(label) <= units_max
+        assert label == unicodedata.normalize("NFC", label) == label.strip()
+        assert not any(character in HIDDEN for character in label)
+        assert access.clean_label(label, units_max, "otherwise") == label
+
+
+def test_a_label_without_anything_visible_is_the_other_one() -> None:
+    assert access.clean_label(HIDDEN, 40, "Guest 1") == "Guest 1"
+    assert access.clean_label("a\u202e\n b", 40, "") == "a b"
+    assert access.clean_label("e\u200b\u0301", 40, "") == "é"
+    assert access.clean_label("👩\u200d💻", 40, "") == "👩\u200d💻"
+
+
+@given(ANY_TEXT, st.integers(0, 100))
+def test_a_colour_is_always_one(text: str, seed: int) -> None:
+    assert access._COLOR.fullmatch(access.clean_color(text, seed))
+    assert access.clean_color("#ABCDEF", seed) == "#abcdef"
+
+
+def contrast_with_white(color: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+@pytest.mark.parametrize("color", access.PALETTE)
+def test_white_letters_can_be_read_on_every_colour(color: str) -> None:
+    assert contrast_with_white(color) >= 4.5
+
+
+@pytest.mark.parametrize("path", ["a", "a/b.py", "ü/😀.txt", ".gitignore", "a b/c d", "x" * 255, "a/" * 250 + "b", "a~"])
+def test_an_honest_path_is_kept(path: str) -> None:
+    assert access.clean_path(path) == path
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "a/..", "../a", "/a", "a/", "a//b", "a\\b", " a", "a /b", "a.", "a\n", "~1", "x" * 256])
+def test_a_path_that_leads_elsewhere_or_nowhere_is_refused(path: str) -> None:
+    with pytest.raises(Refused) as caught:
+        access.clean_path(path)
+    assert caught.value.code is Code.PATH_INVALID
+
+
+@pytest.mark.parametrize("character", HIDDEN)
+def test_a_path_with_a_character_that_deceives_is_refused(character: str) -> None:
+    with pytest.raises(Refused):
+        access.clean_path(f"a{character}b")
+
+
+@given(ANY_TEXT)
+def test_a_path_is_refused_or_has_one_form(text: str) -> None:
+    try:
+        path = access.clean_path(text)
+    except Refused as error:
+        assert error.code is Code.PATH_INVALID
+    else:
+        assert access.clean_path(path) == path == unicodedata.normalize("NFC", text)
+        assert not set(path.split("/")) & {"", ".", ".."}
+        path.encode()
+
+
+@given(ANY_TEXT)
+def test_a_text_has_line_feeds_only_or_is_refused(text: str) -> None:
+    try:
+        assert "\r" not in access.clean_text(text)
+    except Refused as error:
+        assert error.code is Code.TEXT_INVALID
+        assert any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def test_a_texts_limit_is_in_utf_16_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "DOCUMENT_UNITS_MAX", 4)
+    assert access.clean_text("😀\r\na") == "😀\na"
+    with pytest.raises(Refused) as caught:
+        access.clean_text("😀😀a")
+    assert caught.value.code is Code.DOCUMENT_TOO_LARGE
+
+
+@pytest.mark.parametrize("text,is_id", [("a" * 8, True), ("a-_Z0" * 4, True), ("a" * 7, False), ("a" * 65, False), ("aaaaaaa\n", False), ("ааааааaа", False)])
+def test_an_id_is_letters_digits_and_two_signs(text: str, is_id: bool) -> None:
+    assert access.is_id(text) == is_id

@@ -1,0 +1,174 @@
+"""The lobby: one room a workspace, nothing lost when rooms come and go, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from carets import limits
+from carets.errors import Code, Refused, Unavailable
+from carets.protocol import access
+from carets.rooms.store import StoreFailed
+from tests.stage import ROOM_ID, Stage, settled
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = await Stage().set_up("a.py")
+    yield stage
+    for room in stage.lobby.rooms.values():
+        room.delivery.stop()
+
+
+async def test_all_who_come_at_once_are_in_the_same_room(stage: Stage) -> None:
+    stage.lobby.rooms.clear()
+    rooms = await asyncio.gather(*(stage.lobby.enter(ROOM_ID) for _ in range(5)))
+    assert len({id(room) for room in rooms}) == 1
+    assert await stage.lobby.enter(ROOM_ID) is rooms[0]
+
+
+@pytest.mark.parametrize("workspace_id", ["", "short", "a" * 65, "../../etc", "workspace/1", "workspace-9", "workspace\n1"])
+async def test_what_is_no_workspace_is_unknown(stage: Stage, workspace_id: str) -> None:
+    with pytest.raises(Refused) as caught:
+        await stage.lobby.enter(workspace_id)
+    assert caught.value.code is Code.WORKSPACE_UNKNOWN
+    assert list(stage.lobby.rooms) == [ROOM_ID]
+
+
+async def test_a_store_that_fails_is_tried_again_by_the_next_who_comes(stage: Stage) -> None:
+    stage.lobby.rooms.clear()
+    stage.store.fails = True
+    with pytest.raises(StoreFailed):
+        await stage.lobby.enter(ROOM_ID)
+    stage.store.fails = False
+    assert (await stage.lobby.enter(ROOM_ID)).id == ROOM_ID
+
+
+async def test_one_who_stops_waiting_takes_nobody_with_it(stage: Stage) -> None:
+    stage.lobby.rooms.clear()
+    first = asyncio.create_task(stage.lobby.enter(ROOM_ID))
+    second = asyncio.create_task(stage.lobby.enter(ROOM_ID))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).id == ROOM_ID
+
+
+async def test_an_empty_room_goes_after_a_while_and_not_before(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    stage.now_ms += 10**9
+    stage.lobby.sweep()
+    assert ROOM_ID in stage.lobby.rooms, "somebody is in it"
+    ann.type(1, "kept")
+    await settled()
+    stage.room.leave(ann.member)
+    for _ in range(5):
+        stage.lobby.sweep()
+        await settled()
+    assert ROOM_ID in stage.lobby.rooms, "a reload finds it warm"
+    stage.now_ms += int(limits.ROOM_IDLE_S * 1000)
+    stage.lobby.sweep()
+    assert stage.lobby.rooms == {}
+    stage.room = await stage.lobby.enter(ROOM_ID)
+    assert (await stage.editor(1)).text(1) == "kept"
+
+
+async def test_a_room_whose_commit_runs_is_not_put_away(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    stage.store.gate.clear()
+    ann.type(1, "on its way")
+    await settled()
+    stage.room.leave(ann.member)
+    stage.now_ms += 10**9
+    for _ in range(3):
+        stage.lobby.sweep()
+        await settled()
+    assert stage.lobby.rooms == {ROOM_ID: stage.room}
+    stage.store.gate.set()
+    await settled()
+    for _ in range(4):
+        stage.lobby.sweep()
+        await settled()
+    assert stage.lobby.rooms == {}
+
+
+async def test_a_failed_room_gives_way_only_when_its_commit_has_returned(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    stage.store.gate.clear()
+    ann.type(1, "on its way")
+    await settled()
+    stage.room.fail(AssertionError("a mistake"))
+    stage.lobby.sweep()
+    entering = asyncio.create_task(stage.lobby.enter(ROOM_ID))
+    await settled()
+    assert not entering.done(), "two rooms of one workspace would write the same numbers"
+    stage.store.gate.set()
+    stage.room = await entering
+    assert (await stage.editor(1)).text(1) == "on its way"
+
+
+async def test_a_new_workspace_has_its_files_and_three_links_whose_keys_are_nowhere(stage: Stage) -> None:
+    record, links = await stage.lobby.create("  My\u202e title\n", {"a.py": "x = 1\r\n", "empty": ""})
+    assert (record.title, set(links)) == ("My title", {"viewer", "editor", "owner"})
+    assert [(file.path, file.eol) for file in record.files] == [("a.py", "crlf"), ("empty", "lf")]
+    kept = repr(stage.store.workspaces[record.workspace_id])
+    for role, link in links.items():
+        assert access.key_matches(link.key, link.record.key_hash)
+        assert (link.record.role, link.key in kept) == (role, False)
+    room = await stage.lobby.enter(record.workspace_id)
+    assert (await room.shelf.load(1)).document.text() == "x = 1\n"
+
+
+async def test_a_workspace_that_cannot_be_kept_is_not_made(stage: Stage) -> None:
+    for files, code in (({"a": "\ud800"}, Code.TEXT_INVALID), ({"..": ""}, Code.PATH_INVALID)):
+        with pytest.raises(Refused) as caught:
+            await stage.lobby.create("", files)
+        assert caught.value.code is code
+    stage.store.fails = True
+    with pytest.raises(StoreFailed):
+        await stage.lobby.create("", {})
+    assert list(stage.store.workspaces) == [ROOM_ID]
+
+
+async def test_draining_saves_all_tells_all_and_lets_nobody_in(stage: Stage) -> None:
+    ann, bob = await stage.editor(1), await stage.editor(1)
+    stage.store.gate.clear()
+    ann.type(1, "last words")
+    draining = asyncio.create_task(stage.lobby.drain())
+    await settled()
+    assert ann.told("draining")
+    assert ann.line.closed_with is None, "its words are on their way"
+    with pytest.raises(Unavailable) as caught:
+        await stage.lobby.enter(ROOM_ID)
+    assert caught.value.code is Code.DRAINING
+    with pytest.raises(Unavailable):
+        await stage.lobby.create("", {})
+    stage.store.gate.set()
+    await draining
+    assert ann.saved == ann.member.received
+    for actor in (ann, bob):
+        assert actor.line.closed_with is not None
+        assert actor.line.closed_with.code is Code.DRAINING
+    assert not stage.lobby.is_healthy
+
+
+async def test_draining_ends_even_when_the_store_does_not_answer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DRAIN_S", 0.05)
+    ann = await stage.editor(1)
+    saved = ann.saved
+    stage.store.gate.clear()
+    ann.type(1, "lost")
+    await settled()
+    async with asyncio.timeout(5):
+        await stage.lobby.drain()
+    assert ann.line.closed_with is not None
+    assert ann.saved == saved
+
+
+async def test_refusals_are_counted(stage: Stage) -> None:
+    stage.lobby.note(Refused(Code.KEY_WRONG))
+    stage.lobby.note(Refused(Code.KEY_WRONG))
+    assert stage.lobby.describe()["refusals"] == {4421: 2}
