@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -81,7 +82,8 @@ class Peer:
         self.close_code: int | None = None
         self.answers_step_1 = True
         self.replica_class = Replica
-        self._parts = wire.PartsInbox()
+        # The bound on messages begun at once is the server's; it sends one for each open file.
+        self._parts: defaultdict[int, wire.PartsInbox] = defaultdict(wire.PartsInbox)
         self._outgoing: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._requests = 0
@@ -181,12 +183,14 @@ class Peer:
         return self.close_code
 
     async def close(self) -> None:
-        """Leave."""
+        """Leave. Raises what reading has found wrong."""
         for task in self._tasks:
             task.cancel()
         with contextlib.suppress(ConnectionError):
             await self.socket.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception) and not isinstance(ended, ConnectionError):
+                raise ended
 
     # -- the two tasks
 
@@ -200,16 +204,18 @@ class Peer:
                     await self.socket.send_bytes(frame)
 
     async def _read(self) -> None:
-        async for message in self.socket:
-            if message.type is aiohttp.WSMsgType.TEXT:
-                self._take_notice(json.loads(message.data))
-            elif message.type is aiohttp.WSMsgType.BINARY:
-                self._take_frame(message.data)
+        try:
+            async for message in self.socket:
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    self._take_notice(json.loads(message.data))
+                elif message.type is aiohttp.WSMsgType.BINARY:
+                    self._take_frame(message.data)
+                async with self._changed:
+                    self._changed.notify_all()
+        finally:
+            self.close_code = self.socket.close_code or 1006
             async with self._changed:
                 self._changed.notify_all()
-        self.close_code = self.socket.close_code or 1006
-        async with self._changed:
-            self._changed.notify_all()
 
     def _take_notice(self, notice: dict[str, Any]) -> None:
         self.notices.append(notice)
@@ -237,7 +243,7 @@ class Peer:
     def _take_frame(self, data: bytes) -> None:
         file_id, message = wire.decode_frame(data)
         if isinstance(message, wire.Part):
-            whole = self._parts.take(file_id, message)
+            whole = self._parts[file_id].take(file_id, message)
             if whole is None:
                 return
             message = whole

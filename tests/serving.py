@@ -23,13 +23,21 @@ _ADDRESS = re.compile(r"Carets is at (http\S+?)/(?:#create=(\S+))?$", re.MULTILI
 class ServerProcess:
     """``carets serve`` on loopback. `port` stays the same over restarts, as do the data."""
 
-    def __init__(self, data: Path, *options: str, prefix: Sequence[str] = (), port: int = 0) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        prefix: Sequence[str] = (),
+        port: int = 0,
+        program: Sequence[str] = ("carets", "serve"),
+    ) -> None:
         self.data = data
         self.port = port
         self.url = ""
         self.create_token = ""
         self._options = options
         self._prefix = list(prefix)
+        self._program = list(program)
         self._process: asyncio.subprocess.Process | None = None
         self._log = data.with_name(data.name + ".log")
 
@@ -45,7 +53,7 @@ class ServerProcess:
 
     async def start(self) -> None:
         """Start it and wait until it says where it is."""
-        command = [*self._prefix, sys.executable, "-m", "carets", "serve", "--port", str(self.port)]
+        command = [*self._prefix, sys.executable, "-m", *self._program, "--port", str(self.port)]
         command += ["--data", str(self.data), "--log", "json", *self._options]
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=log)
@@ -71,6 +79,13 @@ class ServerProcess:
     async def stop(self) -> int:
         """SIGTERM, and wait; its exit status."""
         return await self._end(SIGTERM)
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; its exit status."""
+        process, self._process = self._process, None
+        assert process is not None
+        async with asyncio.timeout(START_S):
+            return await process.wait()
 
     async def _end(self, number: Signals) -> int:
         process, self._process = self._process, None

@@ -27,7 +27,7 @@ ROOM_ID = "workspace-1"
 
 
 class MemoryStore:
-    """Keeps everything in dictionaries. `fails` makes appends fail; while `gate` is clear they wait."""
+    """Keeps everything in dictionaries. `fails` makes it fail. Appends wait for `gate`, loads for `loading`."""
 
     def __init__(self) -> None:
         self.workspaces: dict[str, WorkspaceRecord] = {}
@@ -40,6 +40,8 @@ class MemoryStore:
         self.fails = False
         self.gate = asyncio.Event()
         self.gate.set()
+        self.loading = asyncio.Event()
+        self.loading.set()
 
     def _check(self) -> None:
         if self.fails:
@@ -71,7 +73,7 @@ class MemoryStore:
             self.owners.setdefault((batch.workspace_id, append.file_id), {}).update(append.claims)
 
     async def load_file(self, workspace_id: str, file_id: int) -> FileLog:
-        await self.gate.wait()
+        await self.loading.wait()
         self._check()
         key = (workspace_id, file_id)
         checkpoint = self.checkpoints.get(key)

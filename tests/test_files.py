@@ -146,6 +146,6 @@ def test_whatever_is_done_paths_stay_unique_and_ids_are_never_reused(operations:
             live = [record.path for record in records if record.deleted_at_ms is None]
             assert len(live) == len(set(live))
             assert not [(one, two) for one in live for two in live if two.startswith(one + "/")]
-        live = {record.path: record.file_id for record in table._admitted.values() if record.deleted_at_ms is None}
-        assert table._paths == live
+        by_path = {record.path: record.file_id for record in table._admitted.values() if record.deleted_at_ms is None}
+        assert table._paths == by_path
         assert +table._folders == FileTable(list(table._admitted.values()))._folders

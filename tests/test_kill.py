@@ -277,12 +277,14 @@ class Typist:
         """Wait until something is so. False: the server died first."""
         peer = self.peer
         assert peer is not None
-        try: await peer.until(lambda: is_so() or peer.close_code is not None, f"({self.name})")
-        except AssertionError:
-            print("DBG", self.name, len(peer.replicas), "unsynced", [i for i,r in peer.replicas.items() if not r.synced], "refusals", peer.refusals, "parts", {k:(len(v[0]),v[1]) for k,v in peer._parts._begun.items()}, "outq", peer._outgoing.qsize(), "tasks", peer._tasks, [n for n in peer.notices if n["type"] not in("saved","members","welcome")][-8:], "asks", [ (k,v) for k,v in peer.__dict__.get("asked",{}).items()])
-            print("LOG", "\n".join(l for l in peer.fuse._server.log.splitlines()[-15:]))
-            raise
+        await peer.until(lambda: is_so() or peer.close_code is not None, f"({self.name})")
         return peer.close_code is None
+
+    async def until_unsaved_are(self, most: int) -> bool:
+        """Wait until at most so many frames are unsaved. False: the server died first."""
+        peer = self.peer
+        assert peer is not None
+        return await self.until(lambda: peer.count - peer.saved <= most)
 
     async def leave(self) -> None:
         if self.peer is not None:
@@ -307,8 +309,7 @@ class Typist:
             for _ in range(self.chance.randint(1, 30)):
                 self._do_something(f"{self.name}.{round_name}.{self._made}")
                 self._made += 1
-            patience = self.chance.randint(0, 40)
-            await self.until(lambda patience=patience: peer.count - peer.saved <= patience)
+            await self.until_unsaved_are(self.chance.randint(0, 40))
 
     def _do_something(self, token: str) -> None:
         replicas = self._writable()
@@ -320,11 +321,10 @@ class Typist:
             self._change_files(replica.file_id, token)
         elif dice < 0.2:
             self._delete(replica)
+        elif dice < 0.25 and self.ledger.count_large(each.file_id for each in replicas) < LARGE_MAX:
+            self._insert(replica, token + "L", "x" * self.chance.randint(100_000, 300_000))
         else:
-            if dice < 0.25 and self.ledger.count_large(each.file_id for each in replicas) < LARGE_MAX:
-                self._insert(replica, token + "L", "x" * self.chance.randint(100_000, 300_000))
-            else:
-                self._insert(replica, token, "é😀"[: self.chance.randint(0, 2)])
+            self._insert(replica, token, "é😀"[: self.chance.randint(0, 2)])
 
     def _insert(self, replica: Replica, token: str, more: str) -> None:
         text = str(replica)
@@ -394,7 +394,6 @@ class Siege:
         count = self.chance.randint(1, MOMENTS[moment])
         is_early = self.chance.random() < 0.3
         self.deaths[moment] += 1
-        print("DBG", number, moment, count, is_early, len(self.ledger.inserted), self.reunions, __import__("time").time()%1000)
         self.ledger.deletions_asked &= {id_ for id_, file in self.ledger.files.items() if "deleted_at_ms" in file}
         if is_early:  # death may come while they are still coming back
             self.fuse.set(moment, count)
@@ -421,9 +420,7 @@ class Siege:
     async def _agree(self) -> None:
         """With everybody back, every edit is there exactly once, for all. Not judged when the server dies meanwhile."""
         for typist in self.typists:
-            peer = typist.peer
-            assert peer is not None
-            if not await typist.until(lambda peer=peer: peer.saved >= peer.count):
+            if not await typist.until_unsaved_are(0):
                 return
         for typist in self.typists:
             assert typist.peer is not None

@@ -29,7 +29,9 @@ async def test_all_who_come_at_once_are_in_the_same_room(stage: Stage) -> None:
     assert await stage.lobby.enter(ROOM_ID) is rooms[0]
 
 
-@pytest.mark.parametrize("workspace_id", ["", "short", "a" * 65, "../../etc", "workspace/1", "workspace-9", "workspace\n1"])
+@pytest.mark.parametrize(
+    "workspace_id", ["", "short", "a" * 65, "../../etc", "workspace/1", "workspace-9", "workspace\n1"]
+)
 async def test_what_is_no_workspace_is_unknown(stage: Stage, workspace_id: str) -> None:
     with pytest.raises(Refused) as caught:
         await stage.lobby.enter(workspace_id)
@@ -153,9 +155,7 @@ async def test_draining_saves_all_tells_all_and_lets_nobody_in(stage: Stage) -> 
     assert not stage.lobby.is_healthy
 
 
-async def test_draining_ends_even_when_the_store_does_not_answer(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_draining_ends_even_when_the_store_does_not_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "DRAIN_S", 0.05)
     ann = await stage.editor(1)
     saved = ann.saved

@@ -144,7 +144,7 @@ async def test_sockets_that_do_not_answer_do_not_hold_the_end_up(tmp_path: Path,
     async with serving(tmp_path / "data") as server:
         workspace_id, keys = await create_workspace(http, server.url, {"a.py": "x" * 1_000_000})
         silent = []
-        for hello in (b"", b'\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff', None):
+        for hello in (b"", b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff", None):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(
                 f"GET /ws/{workspace_id} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"

@@ -80,8 +80,9 @@ async def test_two_people_who_typed_at_once_end_at_the_text_that_they_ended_at(
                     for replica, edits in zip(replicas, trace.agents, strict=True):
                         typing.create_task(type_all(replica, edits, trace.is_ascii))
                 for replica, others in zip(replicas, reversed(trace.agents), strict=True):
-                    await replica.peer.until(lambda r=replica, n=len(others): r.received == n, "for the others' edits")
+                    await replica.until_received(len(others))
                     replica.let_in(len(others))
+                    assert not replica.held
             assert [str(replica) for replica in replicas] == [trace.end, trace.end]
             assert not one.refusals + two.refusals
         await assert_kept(server, workspace_id, key, trace.end)

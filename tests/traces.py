@@ -59,9 +59,9 @@ def read_trace(path: Path) -> Trace:
         agents[agent].append(Edit([(at, gone, new) for at, gone, new in txn["patches"]], others_known))
         knows[agent] += 1
         known.append(knows)
-    texts = [raw.get("startContent", ""), raw["endContent"]]
+    start, end = raw.get("startContent", ""), raw["endContent"]
     typed = (new for edits in agents for edit in edits for _, _, new in edit.patches)
-    return Trace(*texts, agents, all(map(str.isascii, texts)) and all(map(str.isascii, typed)))
+    return Trace(start, end, agents, all(map(str.isascii, (start, end, *typed))))
 
 
 class HeldReplica(Replica):
@@ -79,6 +79,11 @@ class HeldReplica(Replica):
             self.held.append(update)
         else:
             super().apply(update)
+
+    async def until_received(self, count: int) -> None:
+        """Wait until the others' edits up to number `count` are here."""
+        if self.received < count:
+            await self.peer.until(lambda: self.received >= count, f"for edit {count} of the others")
 
     def let_in(self, count: int) -> None:
         """Take in the others' edits up to number `count`."""
@@ -105,10 +110,8 @@ async def type_all(replica: HeldReplica, edits: list[Edit], is_ascii: bool) -> N
     """Type an agent's edits in order, each on top of exactly as much of the others' as its author knew."""
     peer = replica.peer
     for edit in edits:
-        known = edit.others_known
-        if replica.received < known:
-            await peer.until(lambda known=known: replica.received >= known, f"for {known} edits of the others")
-        replica.let_in(known)
+        await replica.until_received(edit.others_known)
+        replica.let_in(edit.others_known)
         make_edit(replica, edit, is_ascii)
         if peer.count - peer.saved >= UNSAVED_MAX:
             await peer.until(lambda: peer.count - peer.saved < UNSAVED_MAX // 2, "for room in the window")

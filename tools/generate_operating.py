@@ -10,6 +10,7 @@ import argparse
 import ast
 import inspect
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from carets import limits
@@ -81,7 +82,7 @@ def bounds() -> str:
     """Each limit of limits.py: its value, its unit and its reason, which is the text below it."""
     body = ast.parse(inspect.getsource(limits)).body
     rows = []
-    for statement, following in zip(body, body[1:], strict=False):
+    for statement, following in pairwise(body):
         if isinstance(statement, ast.Assign) and isinstance(following, ast.Expr):
             (target,) = statement.targets
             assert isinstance(target, ast.Name)

@@ -3,8 +3,7 @@
 Owns: a copy of every log as it became durable, the fate of every typed character, the trace.
 Does not know: how members or rooms arrive at what they say.
 
-Numbers of invariants are those of `INVARIANTS`. A broken one is noted in the moment it is seen; `Witness.raise_if_broken`
-ends the run.
+A broken one of `INVARIANTS` is noted in the moment it is seen; `Witness.raise_if_broken` ends the run.
 """
 
 from __future__ import annotations
@@ -212,7 +211,8 @@ class Witness:
         for file in room.open_files.values():
             text = self.text(file.id)
             self.require(file.document.text() == text, 3, f"the document of file {file.id} differs from its log")
-            self.require(file.seq == self.count(file.id), 3, f"file {file.id} is at {file.seq} of {self.count(file.id)}")
+            count = self.count(file.id)
+            self.require(file.seq == count, 3, f"file {file.id} is at {file.seq} of {count}")
 
     def check_files(self, store: MemoryStore, workspace_id: str) -> None:
         """Invariant 8, of what is kept."""

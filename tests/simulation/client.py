@@ -135,7 +135,7 @@ class Page:
         self.reloads += 1
         for file_id, replica in list(self.replicas.items()):
             replica.close()
-            self._keep(Replica(file_id, self.witness.new_client_id(self.chance), self.witness, replica))
+            self._new_replica(file_id, replica)
 
     def _lost(self, session: Session, code: int) -> None:
         self.witness.note(self.name, f"lost {code}")
@@ -217,7 +217,7 @@ class Page:
         session = self.session
         if session is None or not session.is_welcome or file_id in session.seats:
             return
-        replica = self.replicas.get(file_id) or self._keep(Replica(file_id, self.witness.new_client_id(self.chance), self.witness))
+        replica = self.replicas.get(file_id) or self._new_replica(file_id)
         session.seats[file_id] = Seat()
         epoch = self.files[file_id].epoch if file_id in self.files else ""
         opening = {"type": "open_file", "file_id": file_id, "client_id": replica.client_id, "epoch": epoch}
@@ -231,7 +231,8 @@ class Page:
     def close_file(self, file_id: int) -> None:
         """Close a file; what is unsaved stays and goes up when it is opened again."""
         session = self.session
-        if session is not None and session.seats.pop(file_id, None):
+        if session is not None and file_id in session.seats:
+            del session.seats[file_id]
             session.presence.pop(file_id, None)
             session.reopened.add(file_id)
             self.send(file_id, type="close_file", file_id=file_id)
@@ -254,7 +255,8 @@ class Page:
         state = json.dumps({"cursor": {"anchor": place, "head": place}})
         self.send_message(file_id, wire.encode_awareness([wire.Presence(session.member_id, 1, state)]))
 
-    def _keep(self, replica: Replica) -> Replica:
+    def _new_replica(self, file_id: int, before: Replica | None = None) -> Replica:
+        replica = Replica(file_id, self.witness.new_client_id(self.chance), self.witness, before)
         replica.is_forbidden = self.is_viewer
         replica.on_edit = lambda number, update: self._edited(replica, number, update)
         self.replicas[replica.file_id] = replica
@@ -391,7 +393,8 @@ class Page:
 
     def _refused_frame(self, session: Session, code: int, file_id: int, frame: int) -> None:
         allowed = GONE_FILE | {Code.FILE_NOT_OPEN} | ({Code.ROLE_TOO_LOW} if self.is_viewer else set())
-        self.witness.require(code in allowed, 11, f"{self.name}: frame {frame} of file {file_id} was refused with {code}")
+        told = f"{self.name}: frame {frame} of file {file_id} was refused with {code}"
+        self.witness.require(code in allowed, 11, told)
         self.witness.require(frame > session.saved, 12, f"{self.name}: frame {frame} was saved and is refused now")
         reopened = [count for count in session.opened_at.get(file_id, ()) if count >= frame]
         for sent in session.sent[frame - 1 : min(reopened, default=None)]:

@@ -42,7 +42,7 @@ class Stream:
         self.is_stalled = False
         self.is_cut = False
         self.on_drained: Callable[[], None] = lambda: None
-        self.waiting_max = 0
+        self.waiting_max = self.write_max = 0
 
     @property
     def waiting(self) -> int:
@@ -53,6 +53,7 @@ class Stream:
         """Take bytes; returns how many wait."""
         if self.is_cut:
             return len(self._buffer)
+        self.write_max = max(self.write_max, len(data))
         self._buffer += data
         self._move()
         waiting = len(self._buffer)

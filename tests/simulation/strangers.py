@@ -169,10 +169,12 @@ class Hostile(Page):
     def _arrived(self, session: object, opcode: int, payload: bytes) -> None:
         """It listens only for its welcome; what it holds is of no interest."""
         own = self.session
-        if own is session and own is not None and opcode != BINARY and (notice := json.loads(payload)):
-            if notice["type"] == "welcome":
-                own.is_welcome = True
-                own.member_id = notice["member_id"]
-                person_id = base64.urlsafe_b64decode(notice["person"] + "==")[:12]
-                self.witness.hostile_persons.add(access.person_name(person_id))
-                self.token = notice["person"]
+        if own is None or own is not session or opcode == BINARY:
+            return
+        notice = json.loads(payload)
+        if notice["type"] == "welcome":
+            own.is_welcome = True
+            own.member_id = notice["member_id"]
+            person_id = base64.urlsafe_b64decode(notice["person"] + "==")[:12]
+            self.witness.hostile_persons.add(access.person_name(person_id))
+            self.token = notice["person"]

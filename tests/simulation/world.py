@@ -27,6 +27,8 @@ _PATHS = ("a.py", "b.py", "src/c.py", "src/d/e.py", "src", "Ünï.md")
 _RELOADS_MAX = 5
 _CRASH = Unavailable(Code.UNAVAILABLE)
 _SEEN_MAX = 200
+_FLOOD_EDITS = 160
+"""Edits at once, each below the size of a part: together more than a line may have waiting."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,13 @@ class World:
             replica = page.replicas[self.chance.choice(list(page.replicas))]
             replica.type(page.chance, int(self.chance.uniform(0.3, 5) * limits.PART_BYTES_MAX))
 
+    def _flood(self) -> None:
+        page = self._any_page()
+        if page.replicas:
+            replica = page.replicas[self.chance.choice(list(page.replicas))]
+            for _ in range(_FLOOD_EDITS):
+                replica.type(page.chance, 40)
+
     def _open(self) -> None:
         page = self._any_page()
         if page.files:
@@ -234,7 +243,8 @@ class World:
             self.chance.choice(self.lines).cut()
 
     def _leave(self) -> None:
-        self.chance.choice([*self.pages, *self.stocks]).leave()
+        members: list[Page | StockClient] = [*self.pages, *self.stocks]
+        self.chance.choice(members).leave()
 
     def _stall(self) -> None:
         if self.lines:
@@ -341,6 +351,7 @@ _ACTIONS = {
     "type": 40,
     "type_in_stock": 8,
     "paste": 3,
+    "flood": 1,
     "open": 8,
     "close": 2,
     "reopen": 2,

@@ -19,6 +19,8 @@ import type { Bytes } from "./wire";
 const BEAT_EVERY_MS = 20_000;
 /** Milliseconds without a sign of life after which a page is dead, where pages cannot ask each other. */
 export const LEASE_MS = 180_000;
+/** Milliseconds after which a lease that nobody asks for is swept out. */
+const FORGOTTEN_MS = 86_400_000;
 /** Milliseconds that living pages have to answer. Messages reach hidden pages at once, unless they are frozen. */
 export const ANSWER_MS = 1_500;
 /** Milliseconds until the database is tried again after it failed. */
@@ -159,7 +161,11 @@ export class PendingEdits {
         await store.put(mine);
         claimed.push(mine);
       }
-      for (const [tabId, dead] of isDead) if (dead) await transaction.objectStore("tabs").delete(tabId);
+      const tabs = transaction.objectStore("tabs");
+      for (const { tabId, beatAtMs } of await tabs.getAll()) {
+        const isForgotten = Math.abs(this.#browser.nowMs() - beatAtMs) > FORGOTTEN_MS;
+        if (isForgotten || isDead.get(tabId) === true) await tabs.delete(tabId);
+      }
       await transaction.done;
       for (const [tabId, dead] of isDead) if (dead) this.#forgetMark(tabId);
       return claimed.sort(inOrder).map((record) => this.#own(record));

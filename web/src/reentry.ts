@@ -96,7 +96,7 @@ function* piecesOf(run: Run, known: readonly Run[]): Generator<[piece: Run, twin
     const piece = cut(run, clock, until);
     const twin = cut(other, clock, until);
     // The same id with another text is another person's: what was typed here is not there.
-    const isSame = piece.text === null || twin.text === null || piece.text === twin.text;
+    const isSame = piece.text === null || twin.text === null || wellFormed(piece.text) === wellFormed(twin.text);
     yield [piece, isSame ? twin : null];
     clock = until;
   }

@@ -223,6 +223,7 @@ export const strings = {
   },
 
   banner: {
+    label: "Notices",
     newBuild: "A newer version of Carets is running.",
     reload: "Reload",
     reloadWait: "Reload (when all is saved)",

@@ -224,6 +224,33 @@ test.each(["viewer-key", "editor-key"])(
   },
 );
 
+test("a link that has become a viewer's neither loads nor sends what was typed under it", async () => {
+  const { machine, room, tab, session } = await setting();
+  await typeOffline(machine, { tab, session }, "earlier ");
+  tab.happen("leaving");
+  tab.kill();
+  room.keys.set("owner-key", "viewer");
+  const again = openPage(machine, room);
+  await machine.advance(200_000);
+  expect(again.session.role.value).toBe("viewer");
+  expect(again.session.light.value).toEqual({ kind: "saved" });
+  expect(room.members.map((member) => member.received)).toEqual([0]);
+  expect(await pendingRecords(machine)).toHaveLength(1);
+});
+
+test("the light is not green while dead tabs' edits are still being looked for", async () => {
+  const { machine, room, tab, session } = await setting();
+  await typeOffline(machine, { tab, session }, "crashed ");
+  tab.kill();
+  const again = openPage(machine, room);
+  room.isHeld = true;
+  await machine.advance(500);
+  expect(again.session.status.value.kind).toBe("online");
+  expect(again.session.light.value).toEqual({ kind: "connecting", count: 0, kept: true });
+  await machine.advance(2_000);
+  expect(again.session.light.value).toEqual({ kind: "unsaved", count: 1, kept: true });
+});
+
 test("without IndexedDB editing goes on, and the light says that unsaved work is only in this tab", async () => {
   const { machine, room, tab, session } = await setting((one) => {
     one.hasIndexedDb = false;

@@ -107,6 +107,21 @@ test("what was typed offline goes up at the reconnect, once", async () => {
   expect(session.light.value).toEqual({ kind: "saved" });
 });
 
+test("what is typed between opening and the server's question goes up in the step 2 alone", async () => {
+  const { machine, room, tab, session } = await setting();
+  const file = session.openFile(1);
+  await machine.advance(100);
+  tab.cut();
+  await machine.advance(100);
+  session.status.subscribe((status) => {
+    if (status.kind === "online") file.text.insert(0, "x");
+  });
+  await back(machine, tab);
+  expect(room.text()).toBe("xprint('hello')\n");
+  expect(room.members.map((member) => member.received)).toEqual([1]);
+  expect(session.light.value).toEqual({ kind: "saved" });
+});
+
 test("an update that got lost on the way is asked for and counted late", async () => {
   const { machine, room, tab, session } = await setting();
   const file = session.openFile(1);

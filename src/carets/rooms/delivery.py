@@ -63,7 +63,8 @@ class Delivery:
     def broadcast(self, file: OpenFile, edits: Sequence[Edit], before: Mark | None) -> None:
         """Put committed edits before everyone who has the file open and is up to date, except before their authors.
 
-        With `before`, the moment of the document before these edits, one of them is so large that it goes in parts.
+        With `before`, the moment of the document before these edits, they are too large for one write: they go as a
+        catch-up, in parts.
         """
         places: dict[int, list[int]] = {}
         for place, edit in enumerate(edits):

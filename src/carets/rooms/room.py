@@ -416,6 +416,9 @@ class Room:
                     try:
                         await self._around.store.append(sealed.batch)
                     except StoreFailed as error:
+                        if await self._may_be_kept(sealed.batch):
+                            self._drop(error, Code.UNAVAILABLE)
+                            return
                         self._fall_back(sealed, error)
                         continue
                 self._take_in(sealed)
@@ -427,7 +430,8 @@ class Room:
     def _take_in(self, sealed: Sealed) -> None:
         """What is durable becomes the room's state; then it is told."""
         for file, edits, append in sealed.edits:
-            large = any(len(edit.update) > limits.PART_BYTES_MAX - _FRAME_HEAD_BYTES for edit in edits)
+            sizes = [len(edit.update) + _FRAME_HEAD_BYTES for edit in edits]
+            large = max(sizes) > limits.PART_BYTES_MAX or sum(sizes) > limits.OUTBOX_BYTES_LAGGING
             before = file.mark() if large else None
             file.commit([edit.update for edit in edits], append.claims)
             self.delivery.broadcast(file, edits, before)
@@ -453,6 +457,21 @@ class Room:
                     if not seat.member.dialect.has_notices:
                         self.expel(seat.member, Refused(Code.FILE_DELETED))
 
+    async def _may_be_kept(self, batch: Batch) -> bool:
+        """Whether a batch is in the store although its append failed, or cannot be said not to be.
+
+        Then only the log knows what is committed: the numbers that the room would give next may be taken.
+        """
+        store = self._around.store
+        try:
+            for append in batch.appends:
+                if await store.read_log(self.id, append.file_id, append.seq - 1, 1):
+                    return True
+            record = await store.load_workspace(self.id) if batch.files else None
+        except StoreFailed:
+            return True
+        return record is not None and {file.file_id: file for file in record.files} != self.files.committed
+
     def _fall_back(self, sealed: Sealed, error: StoreFailed) -> None:
         """A commit failed: forget what was admitted since the last one, and close whoever waits for it."""
         _log.error("commit_failed", workspace=self.id, error=str(error), files=len(sealed.edits))
@@ -470,11 +489,16 @@ class Room:
     def fail(self, error: Exception) -> None:
         """A mistake of ours: close everyone; the lobby drops the room, and the log makes it anew."""
         if self.failed is None:
-            self.failed = error
             _log.error("room_failed", workspace=self.id, exc_info=error)
-            for member in list(self.members.values()):
-                self.expel(member, Unavailable(Code.INTERNAL))
-            self.delivery.stop()
+            self._drop(error, Code.INTERNAL)
+
+    def _drop(self, error: Exception, code: Code) -> None:
+        """What the room holds may not be what is committed: close everyone; the log makes it anew."""
+        _log.error("room_dropped", workspace=self.id, error=str(error))
+        self.failed = error
+        for member in list(self.members.values()):
+            self.expel(member, Unavailable(code))
+        self.delivery.stop()
 
     # -- for the lobby and the edges
 

@@ -169,7 +169,7 @@ export class FileEditor {
       this.naming.of(nameOf(options.path)),
       this.language.of([]),
       this.wrapping.of(options.wrap ? EditorView.lineWrapping : []),
-      EditorView.contentAttributes.of({ "aria-description": options.hint }),
+      EditorView.contentAttributes.of({ "aria-description": options.hint, tabindex: "0" }),
       EditorState.allowMultipleSelections.of(true),
       indentUnit.of(indentOf(content)),
       lineNumbers(),
@@ -239,7 +239,7 @@ function accessOf(readOnly: boolean): Extension {
   return [
     EditorState.readOnly.of(readOnly),
     EditorView.editable.of(!readOnly),
-    EditorView.contentAttributes.of(readOnly ? { tabindex: "0", "aria-readonly": "true" } : {}),
+    EditorView.contentAttributes.of(readOnly ? { "aria-readonly": "true" } : {}),
   ];
 }
 

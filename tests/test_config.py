@@ -1,0 +1,112 @@
+"""The options: command line before environment before defaults, and one line that says what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from carets.config import Config, parse
+from carets.errors import Misconfigured
+
+
+def test_without_anything_it_serves_this_machine_only() -> None:
+    config = parse([], {})
+    assert config == Config() == Config("127.0.0.1", 8040, Path("data"), "", "token", open=False, log="text")
+    assert config.is_loopback_only
+    assert not config.needs_create_token
+
+
+def test_the_command_line_counts_before_the_environment() -> None:
+    environment = {"CARETS_PORT": "1", "CARETS_HOST": "0.0.0.0", "CARETS_DATA": "/e", "CARETS_OPEN": "yes"}
+    environment |= {"CARETS_PUBLIC_URL": "https://e.example/", "CARETS_CREATE": "open", "CARETS_LOG": "json"}
+    config = parse([], environment)
+    assert config == Config("0.0.0.0", 1, Path("/e"), "https://e.example", "open", open=True, log="json")
+    given = parse(["--port", "2", "--host", "::1", "--data", "d", "--create", "token", "--log", "text"], environment)
+    assert (given.port, given.host, given.data, given.create, given.log) == (2, "::1", Path("d"), "token", "text")
+    assert given.public_url == "https://e.example"
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    # An empty host once was every network of the machine.
+    names = ("HOST", "PORT", "DATA", "PUBLIC_URL", "CREATE", "OPEN", "LOG")
+    assert parse([], {f"CARETS_{name}": "" for name in names}) == Config()
+
+
+@pytest.mark.parametrize(
+    "host,public_url,create,needs",
+    [
+        ("127.0.0.1", "", "token", False),
+        ("127.8.8.8", "", "token", False),
+        ("::1", "", "token", False),
+        ("localhost", "", "token", False),
+        ("0.0.0.0", "", "token", True),
+        ("192.168.1.5", "", "token", True),
+        ("some.name", "", "token", True),
+        ("127.0.0.1", "https://a.example", "token", True),
+        ("0.0.0.0", "", "open", False),
+    ],
+)
+def test_beyond_loopback_creating_takes_the_token(host: str, public_url: str, create: str, needs: bool) -> None:
+    arguments = ["--host", host, "--create", create, *(["--public-url", public_url] if public_url else [])]
+    assert parse(arguments, {}).needs_create_token == needs
+
+
+@pytest.mark.parametrize("port", ["", "-1", "65536", "x", "1.5", "٣", " 1", "9" * 5000, "0x10"])
+def test_a_port_is_a_number(port: str) -> None:
+    with pytest.raises(Misconfigured, match="--port"):
+        parse([f"--port={port}"], {})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example", "http://a.example:81", "https://[::1]:8443", "https://A.example/"]
+)
+def test_a_public_url_is_kept(url: str) -> None:
+    assert parse(["--public-url", url], {}).public_url == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "a.example",
+        "ftp://a.example",
+        "https://",
+        "https://a.example/path",
+        "https://a.example?q",
+        "https://a.example#f",
+        "https://user:word@a.example",
+        "https://[::1",
+        "https://a.example:x",
+        "https://a.example:99999",
+    ],
+)
+def test_a_public_url_is_scheme_and_host_and_nothing_else(url: str) -> None:
+    with pytest.raises(Misconfigured, match="--public-url"):
+        parse(["--public-url", url], {})
+
+
+@pytest.mark.parametrize(
+    "environment,words",
+    [
+        ({"CARETS_CREATE": "anyone"}, "--create takes one of token, open"),
+        ({"CARETS_LOG": "xml"}, "--log takes one of text, json"),
+        ({"CARETS_OPEN": "perhaps"}, "CARETS_OPEN takes 1 or 0"),
+    ],
+)
+def test_a_wrong_variable_is_said(environment: dict[str, str], words: str) -> None:
+    with pytest.raises(Misconfigured, match=words) as caught:
+        parse([], environment)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_host_is_no_address() -> None:
+    with pytest.raises(Misconfigured, match="--host"):
+        parse(["--host", ""], {})
+
+
+@pytest.mark.parametrize(
+    "word,is_open", [("1", True), ("TRUE", True), ("on", True), ("0", False), ("No", False), ("off", False)]
+)
+def test_a_flag_can_be_said_in_several_words(word: str, is_open: bool) -> None:
+    assert parse([], {"CARETS_OPEN": word}).open is is_open
+    assert parse(["--open"], {"CARETS_OPEN": word}).open
