@@ -31,7 +31,7 @@ from carets.protocol import wire
 from tests.peer import Peer, Replica, connect, create_workspace
 from tests.serving import ServerProcess, serving
 
-ROUNDS = 60
+ROUNDS = 50
 TYPISTS = 3
 FILES_MAX = 6
 """Live files that the typists keep: enough for commits of several files, few enough to open anew each round."""
@@ -396,7 +396,7 @@ class Siege:
         self.deaths[moment] += 1
         self.ledger.deletions_asked &= {id_ for id_, file in self.ledger.files.items() if "deleted_at_ms" in file}
         if is_early:  # death may come while they are still coming back
-            self.fuse.set(moment, count)
+            self.fuse.set(moment, 1 + count // 10)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._visit(typist)) for typist in self.typists]
         if all(task.result() for task in tasks):

@@ -108,6 +108,7 @@ export const strings = {
     offlineSaved: "Offline, all saved",
     offline: (count: number, kept: boolean): string =>
       `Offline, ${kept ? "kept here" : "only in this tab"} · ${edits(count)}`,
+    broken: "A view broke",
     closedSaved: "Disconnected",
     closed: (count: number, kept: boolean): string =>
       `Disconnected, ${kept ? "kept here" : "only in this tab"} · ${edits(count)}`,
@@ -122,6 +123,7 @@ export const strings = {
       offline: "No connection. You can go on typing: edits are kept in this browser and go up when the server answers.",
       offlineTab: "No connection, and this browser cannot keep edits: leave the tab open until the server answers.",
       closed: "The server has ended this session.",
+      broken: "What was typed last in a broken view may not be saved. Its banner says what to do.",
     },
   },
 

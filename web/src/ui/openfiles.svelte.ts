@@ -18,6 +18,8 @@ export class OpenFiles {
   active = $state<number | null>(null);
   /** Files that hold edits which are not on the server's disk. */
   unsaved = $state.raw<ReadonlySet<number>>(new Set());
+  /** Files whose view broke: what was typed there last may not have reached the document. */
+  broken = $state.raw<ReadonlySet<number>>(new Set());
   private readonly session: Session;
   private readonly drawer: Drawer | null;
   private readonly key: string;
@@ -53,6 +55,7 @@ export class OpenFiles {
     this.watches.get(fileId)?.();
     this.watches.delete(fileId);
     this.mark(fileId, false);
+    this.markBroken(fileId, false);
     this.session.closeFile(fileId);
     this.keep();
   }
@@ -70,6 +73,14 @@ export class OpenFiles {
       fileId,
       document.unsaved.subscribe((count) => this.mark(fileId, count > 0)),
     );
+  }
+
+  markBroken(fileId: number, isBroken: boolean): void {
+    if (this.broken.has(fileId) === isBroken) return;
+    const next = new Set(this.broken);
+    if (isBroken) next.add(fileId);
+    else next.delete(fileId);
+    this.broken = next;
   }
 
   private mark(fileId: number, isUnsaved: boolean): void {
