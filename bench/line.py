@@ -1,4 +1,4 @@
-"""A raw WebSocket client for benchmarks: it masks with zeros, reads without unpacking, and so costs the generator little.
+"""A raw WebSocket client for benchmarks: it masks with zeros and reads without unpacking, and so costs little.
 
 Owns: the upgrade, the head of frames, counting what comes. Does not know: what a message means, beyond its first bytes.
 """
@@ -84,6 +84,7 @@ class BenchLine(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.bytes_in += len(data)
         if self._upgraded.done() and self.on_frames is None:
+            self._changed.set()
             return
         self._data += data
         if not self._upgraded.done():
@@ -109,6 +110,13 @@ class BenchLine(asyncio.Protocol):
                     opcode, payload = self._seen.pop(0)
                     if is_it(opcode, payload):
                         return payload
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def until_bytes(self, count: int) -> None:
+        """Wait until so many bytes came since `bytes_in` was set to 0."""
+        async with asyncio.timeout(120):
+            while self.bytes_in < count:
                 self._changed.clear()
                 await self._changed.wait()
 

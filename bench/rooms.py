@@ -127,8 +127,7 @@ async def throughput(server: ServerProcess, members: int, count: int, window: in
             await asyncio.wait_for(more.wait(), 60)
     # What a reader gets has no mask: four bytes less a frame.
     expected = sum(len(frame) - 4 for frame in frames)
-    while any(reader.bytes_in < expected for reader in readers):
-        await asyncio.sleep(0.001)
+    await asyncio.gather(*(reader.until_bytes(expected) for reader in readers))
     elapsed_s = time.perf_counter() - start
     cpu_us = (_cpu_s(server.pid) - cpu_before) / count * 1e6
     print(
@@ -200,4 +199,3 @@ async def main(*, quick: bool) -> None:
                 await reconnect(server, 20 if quick else 100)
             else:
                 print("  skipped: ../shared/data/traces is absent")
-

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 from pycrdt import Doc, Text
 
+from carets import limits
 from carets.protocol import wire
 
 WAIT_S = 30.0
@@ -83,7 +83,7 @@ class Peer:
         self.answers_step_1 = True
         self.replica_class = Replica
         # The bound on messages begun at once is the server's; it sends one for each open file.
-        self._parts: defaultdict[int, wire.PartsInbox] = defaultdict(wire.PartsInbox)
+        self._parts = wire.PartsInbox(limits.FILES_MAX)
         self._outgoing: asyncio.Queue[bytes | str] = asyncio.Queue()
         self._changed = asyncio.Condition()
         self._requests = 0
@@ -243,7 +243,7 @@ class Peer:
     def _take_frame(self, data: bytes) -> None:
         file_id, message = wire.decode_frame(data)
         if isinstance(message, wire.Part):
-            whole = self._parts[file_id].take(file_id, message)
+            whole = self._parts.take(file_id, message)
             if whole is None:
                 return
             message = whole

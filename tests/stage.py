@@ -13,6 +13,7 @@ from typing import Any
 
 from pycrdt import Doc, Text
 
+from carets import limits
 from carets.errors import CaretsError, Code
 from carets.protocol import access, messages, wire
 from carets.protocol.dialect import CARETS, STOCK, Dialect
@@ -141,7 +142,7 @@ class Actor:
         self.notices: list[dict[str, Any]] = []
         self.messages: list[tuple[int, wire.Message]] = []
         self.frame_order: list[int] = []
-        self._parts = wire.PartsInbox()
+        self._parts = wire.PartsInbox(limits.FILES_MAX)
         self._unsent: list[tuple[int, bytes]] = []
         self._is_remote = False
         self._subscriptions: list[object] = []

@@ -236,7 +236,36 @@ async def test_closing_a_file_forgets_what_was_under_way(stage: Stage) -> None:
     assert 1 not in bob.member.seats
 
 
+async def test_a_file_that_is_closed_and_opened_again_amid_an_answer_in_parts_is_whole(stage: Stage) -> None:
+    # The page switches tabs on a slow line: what still came of the first answer ran into the second.
+    ann = await stage.editor(1)
+    ann.type(1, "1" * 300_000)
+    await settled()
+    bob = stage.join()
+    bob.line.is_stuck = True
+    await bob.open(1)
+    await settled()
+    stage.room.request(bob.member, messages.CloseFile(1))
+    await bob.open(1)
+    bob.line.is_stuck = False
+    bob.drain()
+    await settled(100)
+    assert bob.text(1) == "1" * 300_000
+
+
 # -- presence
+
+
+async def test_a_member_that_lagged_hears_of_those_who_left_meanwhile(stage: Stage) -> None:
+    ann, bob = await stage.editor(1), await stage.editor(1)
+    caret_of(ann)
+    await tick(stage)
+    bob.member.outbox.lagging = True
+    stage.room.request(ann.member, messages.CloseFile(1))
+    await tick(stage)
+    bob.drain()
+    await settled(200)
+    assert presence_of(bob)[-1].state == "null"
 
 
 async def test_presence_is_the_servers_word_whatever_a_member_says(stage: Stage) -> None:

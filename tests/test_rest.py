@@ -89,6 +89,13 @@ async def test_health_is_bad_while_draining(server: Running, url: str, http: aio
         assert (await response.json())["error"]["code"] == Code.DRAINING
 
 
+async def test_health_is_bad_while_commits_fail(server: Running, url: str, http: aiohttp.ClientSession) -> None:
+    workspace_id, _ = await create_workspace(http, url)
+    (await server.lobby.enter(workspace_id)).is_failing = True
+    async with http.get(url + "/healthz") as response:
+        assert (response.status, await response.json()) == (503, {"status": "unavailable"})
+
+
 async def test_an_open_server_lets_editors_in_without_a_key_and_owners_never(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:

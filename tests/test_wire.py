@@ -139,6 +139,18 @@ def test_parts_that_make_no_message_are_refused(vector: dict[str, Any]) -> None:
         inbox.take(vector["file_id"], parts[-1])
 
 
+def test_an_abandoned_message_is_not_taken_for_the_next_one() -> None:
+    vector = VECTORS["parts_abandoned"]
+    inbox = wire.PartsInbox()
+    *before, last = [
+        inbox.take(vector["file_id"], wire.Part(part["bytes_left"], bytes.fromhex(part["chunk"])))
+        for part in vector["parts"]
+    ]
+    assert before == [None, None, None]
+    assert last == wire.Update(bytes.fromhex(vector["update"]))
+    assert wire.decode_frame(wire.abandon_parts(vector["file_id"])) == (vector["file_id"], wire.Part(0, b""))
+
+
 def test_messages_in_parts_have_bounds() -> None:
     inbox = wire.PartsInbox()
     with pytest.raises(WireError) as refused:

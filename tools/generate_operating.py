@@ -107,7 +107,8 @@ def generate(page: str) -> str:
     """The page with its tables made anew."""
     for name, make in TABLES.items():
         pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page, count = pattern.subn(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", page)
+        table = make().replace("\\", "\\\\")
+        page, count = pattern.subn(rf"\g<1>{table}\n\g<2>", page)
         assert count == 1, f"docs/OPERATING.md has no place for {name}"
     return page
 

@@ -40,13 +40,11 @@ class Code(IntEnum):
     CLIENT_IDS_TOO_MANY = 4432
     DOCUMENT_TOO_LARGE = 4433
     FILE_NOT_OPEN = 4434
-    TITLE_INVALID = 4435
     OWNER_KEY_IN_QUERY = 4436
     HOST_UNKNOWN = 4437
     CREATE_TOKEN_WRONG = 4438
     BODY_TOO_LARGE = 4439
     BODY_MALFORMED = 4440
-    UPDATE_QUARANTINED = 4441
     LINK_UNKNOWN = 4442
     TEXT_INVALID = 4443
     LINKS_TOO_MANY = 4444
@@ -90,13 +88,11 @@ TABLE: dict[Code, Row] = {
     Code.CLIENT_IDS_TOO_MANY: Row("Too many new Yjs client ids in one file.", 429, "Keep one client id for each document; reconnect."),
     Code.DOCUMENT_TOO_LARGE: Row("The file would become larger than a file may be.", 413, "Take text out; what is unsaved stays with you."),
     Code.FILE_NOT_OPEN: Row("The file is not open on this connection.", 409, "Send open_file first."),
-    Code.TITLE_INVALID: Row("The title, name or colour cannot be used.", 400, "Go on; choose another."),
     Code.OWNER_KEY_IN_QUERY: Row("An owner's key must not travel in a query.", 403, "Stop; use the editor's or the viewer's link."),
     Code.HOST_UNKNOWN: Row("The server does not answer to this host name.", 421, "Stop; start the server with --public-url, or use its address."),
     Code.CREATE_TOKEN_WRONG: Row("Creating workspaces needs this server's create token.", 401, "Ask the operator for the token."),
     Code.BODY_TOO_LARGE: Row("The request is larger than this server takes.", 413, "Send less."),
     Code.BODY_MALFORMED: Row("The request could not be read.", 400, "Mend the request."),
-    Code.UPDATE_QUARANTINED: Row("The edit could not be applied and was set aside.", 500, "Stop; keep the text and reload."),
     Code.LINK_UNKNOWN: Row("There is no such link.", 404, "Take the list of links anew."),
     Code.TEXT_INVALID: Row("The text cannot be held in a file.", 400, "Send text without lone surrogates, within the limits."),
     Code.LINKS_TOO_MANY: Row("The workspace cannot have more links.", 409, "Revoke links first."),

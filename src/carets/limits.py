@@ -135,8 +135,8 @@ writer waiting for seconds (docs/decisions/0004-sqlite-engine.md)."""
 ROOM_IDLE_S = 30.0
 """Seconds for which an empty room stays in memory, so that a reload or a short cut finds it warm."""
 
-DRAIN_S = 8.0
-"""Seconds for the last commits and farewells at SIGTERM; the process is gone within 10."""
+DRAIN_S = 6.0
+"""Seconds for the last commits and farewells at SIGTERM; closes and clients that do not answer take the rest of 10."""
 
 assert FRAME_BYTES_MAX > PART_BYTES_MAX
 assert STOCK_FRAME_BYTES_MAX <= UPDATE_BYTES_MAX <= BATCH_BYTES_MAX

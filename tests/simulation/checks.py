@@ -39,6 +39,7 @@ INVARIANTS = {
     11: "honest members are refused nothing and closed only to try again; the server makes no mistake (P5)",
     12: "all that was sent is saved once the store works, and all that was asked is answered",
     13: "everybody sees the carets that are there, and no others",
+    14: "a deleted file takes no edits",
 }
 
 
@@ -92,6 +93,7 @@ class Witness:
         self.verbose = False
         self._kept: dict[int, _Kept] = {}
         self._records: set[FileRecord] = set()
+        self._deleted: set[int] = set()
         self._trace = hashlib.sha256()
         self._client_ids: set[int] = {0}
         self.events = 0
@@ -151,8 +153,10 @@ class Witness:
 
     def keep(self, batch: Batch) -> None:
         """A batch has just become durable."""
-        self._records.update(batch.files)
+        changed = {file.file_id for file in batch.files}
         for append in batch.appends:
+            is_deleted = append.file_id in self._deleted and append.file_id not in changed
+            self.require(not is_deleted, 14, f"file {append.file_id} took update {append.seq}")
             kept = self._kept.setdefault(append.file_id, _Kept())
             for entry in append.entries:
                 is_hostile = entry.author in self.hostile_persons
@@ -166,6 +170,12 @@ class Witness:
                 if is_hostile:
                     self._harmed(before, Counter(str(kept.text)))
             self.note("store", f"kept {append.file_id} {append.seq}", b"".join(e.update for e in append.entries))
+        for file in batch.files:
+            self._records.add(file)
+            if file.deleted_at_ms is None:
+                self._deleted.discard(file.file_id)
+            else:
+                self._deleted.add(file.file_id)
 
     def _harmed(self, before: Counter[str], after: Counter[str]) -> None:
         """A hostile member's edit was legal: it may take away what is there, and write what others wrote."""
@@ -208,6 +218,7 @@ class Witness:
         """What must be so of a room in which nothing is under way."""
         self.require(room.is_clean, 12, "the room still has something to commit after a long silence")
         self.check_room(room, thoroughly=True)
+        self.require(room.files._admitted == room.files.committed, 4, "the admitted list of files is another")
         for file in room.open_files.values():
             text = self.text(file.id)
             self.require(file.document.text() == text, 3, f"the document of file {file.id} differs from its log")

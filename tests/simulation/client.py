@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from carets import limits
-from carets.errors import Code, WireError
+from carets.errors import Code
 from carets.protocol import wire
 from carets.protocol.dialect import CARETS
 from carets.protocol.messages import FileRecord
@@ -287,23 +287,16 @@ class Page:
         self.witness.require(opcode == BINARY, 11, f"opcode {opcode}")
         file_id, message = wire.decode_frame(payload)
         if isinstance(message, wire.Part):
-            whole = self._take_part(session, file_id, message)
+            whole = session.parts.take(file_id, message)
             if whole is None:
                 return
             message = whole
         elif not isinstance(message, wire.Awareness):
-            session.parts.forget(file_id)
+            is_between = session.parts.is_open(file_id)
+            self.witness.require(not is_between, 11, f"{self.name} got another message of a file between parts")
         seat = session.seats.get(file_id)
         if seat is not None and file_id in self.replicas:
             self._take_message(session, seat, self.replicas[file_id], message)
-
-    def _take_part(self, session: Session, file_id: int, part: wire.Part) -> wire.Message | None:
-        try:
-            return session.parts.take(file_id, part)
-        except WireError:
-            # What was begun ended when the file was closed, and a new message begins.
-            self.witness.require(file_id in session.reopened, 11, "parts do not fit together")
-            return session.parts.take(file_id, part)
 
     def _take_message(self, session: Session, seat: Seat, replica: Replica, message: wire.Message) -> None:
         file_id = replica.file_id

@@ -69,8 +69,7 @@ class MemoryStore:
         self.on_kept: Callable[[Batch], None] = lambda batch: None
 
     async def _wait(self) -> None:
-        if self._chance is not None:
-            await asyncio.sleep(self.delay_s * self._chance.uniform(0.1, 3.0))
+        await asyncio.sleep(self.delay_s * self._chance.uniform(0.1, 3.0) if self._chance is not None else 0)
 
     async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
         """Keep a new workspace, with its links, files and their first updates, durably and at once."""

@@ -360,7 +360,7 @@ _ACTIONS = {
     "cut": 3,
     "leave": 1,
     "stall": 4,
-    "unstall": 4,
+    "unstall": 2,
     "reload": 1,
     "fail_appends": 2,
     "fail_store": 0.7,

@@ -41,7 +41,6 @@ const HOPELESS: ReadonlySet<number> = new Set([
   Code.SPLIT_CHARACTER,
   Code.MESSAGE_TOO_LARGE,
   Code.EPOCH_CHANGED,
-  Code.UPDATE_QUARANTINED,
 ]);
 
 /** What a document needs around it. */

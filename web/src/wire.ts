@@ -186,11 +186,17 @@ export function encodePart(fileId: number, message: Uint8Array, at: number): [fr
 export class PartsInbox {
   readonly #begun = new Map<number, { whole: Bytes; filled: number }>();
 
-  /** Add a part; the whole message when it was the last, else null. Throws `WireError` when parts do not fit together. */
+  /**
+   * Add a part; the whole message when it was the last, else null. An empty
+   * last part abandons what was begun. Throws `WireError` when parts do not fit together.
+   */
   take(fileId: number, part: Part): Message | null {
     const held = this.#begun.get(fileId) ?? this.#begin(part);
     this.#begun.delete(fileId);
-    if (part.chunk.length === 0) throw new WireError("an empty part");
+    if (part.chunk.length === 0) {
+      if (part.bytesLeft > 0) throw new WireError("an empty part");
+      return null;
+    }
     if (part.chunk.length + part.bytesLeft !== held.whole.length - held.filled) {
       throw new WireError("parts do not fit together");
     }

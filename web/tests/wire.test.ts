@@ -86,6 +86,15 @@ test.each(vectors.parts_refused)("parts are refused: $why", ({ file_id, parts })
   }).toThrow(WireError);
 });
 
+test("an abandoned message is not taken for the next one", () => {
+  const { file_id, parts, update } = vectors.parts_abandoned;
+  const inbox = new wire.PartsInbox();
+  const taken = parts.map(({ bytes_left, chunk }) =>
+    inbox.take(file_id, { kind: "part", bytesLeft: bytes_left, chunk: bytes(chunk) }),
+  );
+  expect(taken).toEqual([null, null, null, { kind: "update", update: bytes(update) }]);
+});
+
 test("any bytes are a frame or a WireError", () => {
   let seed = 7;
   const next = (): number => {

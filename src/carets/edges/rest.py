@@ -64,6 +64,8 @@ class Rest:
         """Whether this process serves."""
         if self._lobby.is_draining:
             return _json({"status": "draining"}, 503)
+        if not self._lobby.is_healthy:
+            return _json({"status": "unavailable"}, 503)
         return _json({"status": "ok"})
 
     async def server(self, _: web.Request) -> web.Response:

@@ -218,25 +218,34 @@ def cut_in_parts(file_id: int, message: bytes) -> Iterator[bytes]:
         yield head + encode_varuint(len(message) - at - len(chunk)) + chunk
 
 
-class PartsInbox:
-    """What one member has sent of messages in parts.
+def abandon_parts(file_id: int) -> bytes:
+    """The frame that says that the rest of a message in parts will not come."""
+    return encode_varuint(file_id) + encode_varuint(PART) + b"\x00"
 
-    Invariant: at most `PARTS_OPEN_MAX` messages are begun, each of at most `UPDATE_BYTES_MAX` bytes and a little.
+
+class PartsInbox:
+    """What one peer has sent of messages in parts.
+
+    Invariant: at most `open_max` messages are begun, each of at most `UPDATE_BYTES_MAX` bytes and a little. A server
+    bounds what members may begin; it answers itself in as many files as a member has opened.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, open_max: int = limits.PARTS_OPEN_MAX) -> None:
+        self._open_max = open_max
         self._begun: dict[int, tuple[bytearray, int]] = {}
 
     def take(self, file_id: int, part: Part) -> Message | None:
-        """Add a part; the whole message when it was the last.
+        """Add a part; the whole message when it was the last. An empty last part abandons what was begun.
 
         Raises: WireError when parts do not fit together, or are too many or too large.
         """
         held, expected_left = self._begun.pop(file_id, (bytearray(), -1))
         if not part.chunk:
-            raise WireError(Code.MALFORMED_MESSAGE, "an empty part")
+            if part.bytes_left:
+                raise WireError(Code.MALFORMED_MESSAGE, "an empty part")
+            return None
         if expected_left == -1:
-            if len(self._begun) >= limits.PARTS_OPEN_MAX:
+            if len(self._begun) >= self._open_max:
                 raise WireError(Code.MESSAGE_TOO_LARGE, "too many messages in parts at once")
             if len(part.chunk) + part.bytes_left > limits.UPDATE_BYTES_MAX + 16:
                 raise WireError(Code.MESSAGE_TOO_LARGE, f"above {limits.UPDATE_BYTES_MAX} bytes")

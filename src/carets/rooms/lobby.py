@@ -115,10 +115,17 @@ class Lobby:
         now_ms = self.around.now_ms()
         for room in list(self.rooms.values()):
             is_idle = not room.members and now_ms - room.empty_since_ms >= limits.ROOM_IDLE_S * 1000
-            if room.sweep() and (room.failed is not None or is_idle):
+            if self._may_go(room) and (room.failed is not None or is_idle):
                 room.delivery.stop()
                 del self.rooms[room.id]
                 _log.info("room_closed", workspace=room.id)
+
+    def _may_go(self, room: Room) -> bool:
+        try:
+            return room.sweep()
+        except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
+            room.fail(error)
+            return False
 
     async def drain(self) -> None:
         """Make everything durable, tell all members, and close them. At most `DRAIN_S` seconds."""
@@ -139,8 +146,8 @@ class Lobby:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether new members can be served."""
-        return not self.is_draining
+        """Whether new members can be served: not draining, and no room whose last commit failed."""
+        return not self.is_draining and not any(room.is_failing for room in self.rooms.values())
 
     def describe(self) -> dict[str, object]:
         """For the operator."""

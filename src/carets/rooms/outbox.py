@@ -52,9 +52,12 @@ class Outbox:
         """Whether a message of this file is under way in parts."""
         return any(at == file_id for at, _ in self._bulk)
 
-    def forget(self, file_id: int) -> None:
-        """Drop what is under way for a file that is closed."""
-        self._bulk = deque(entry for entry in self._bulk if entry[0] != file_id)
+    def forget(self, file_id: int) -> bool:
+        """Drop what is under way for a file that is closed. Returns whether anything was."""
+        kept = deque(entry for entry in self._bulk if entry[0] != file_id)
+        was_there = len(kept) < len(self._bulk)
+        self._bulk = kept
+        return was_there
 
     def flush(self) -> list[int]:
         """Write this turn's pieces at once, then parts while there is room. Returns the files whose last part went."""

@@ -124,12 +124,18 @@ class _Place:
     text: str
 
 
+_GONE_MAX = 256
+"""Members remembered to have left a file; who lags through more of them keeps a ghost until it reloads."""
+
+
 class Whereabouts:
     """The presence of one file."""
 
     def __init__(self) -> None:
         self._places: dict[int, _Place] = {}
         self._changed: dict[int, _Place] = {}
+        self._gone: dict[int, _Place] = {}
+        """Who left, the latest ones: a member that lagged then must hear of it later."""
         self._clock = 0
         """One for all: a member that left and came back is newer than its leaving, which others may remember."""
 
@@ -148,6 +154,7 @@ class Whereabouts:
         text = msgspec.json.encode({"user": _stamp(member), "cursor": state.cursor}).decode()
         place = _Place(member.member_id, stock_id if stock_id is not None else member.member_id, clock, text)
         self._places[member.member_id] = self._changed[member.member_id] = place
+        self._gone.pop(member.member_id, None)
 
     def is_taken(self, stock_id: int, member_id: int) -> bool:
         """Whether somebody else is known by this id towards stock clients, or members are, who have the low ones."""
@@ -173,7 +180,10 @@ class Whereabouts:
         """Forget a member; the next tick tells the others."""
         if place := self._places.pop(member_id, None):
             self._age(place)
-            self._changed[member_id] = _Place(place.id, place.stock_id, place.clock, "null")
+            gone = _Place(place.id, place.stock_id, place.clock, "null")
+            self._changed[member_id] = self._gone[member_id] = gone
+            if len(self._gone) > _GONE_MAX:
+                del self._gone[next(iter(self._gone))]
 
     def renew(self) -> None:
         """Tell all states anew, so that stock clients do not forget them. Their own clocks are left to themselves."""
@@ -188,8 +198,8 @@ class Whereabouts:
         return self._entries(changed.values())
 
     def all(self) -> tuple[list[Presence], list[Presence]]:
-        """Every state there is: for members of ``carets.v1``, and for stock clients."""
-        return self._entries(self._places.values())
+        """Every state there is, and who left: for members of ``carets.v1``, and for stock clients."""
+        return self._entries([*self._gone.values(), *self._places.values()])
 
     @staticmethod
     def _entries(places: Iterable[_Place]) -> tuple[list[Presence], list[Presence]]:

@@ -75,6 +75,8 @@ class Room:
         self.delivery = Delivery(self.members, self.open_files, self.files, self.fail)
         self.failed: Exception | None = None
         self.is_draining = False
+        self.is_failing = False
+        """Whether the last commit failed."""
         self._around = around
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
@@ -366,7 +368,10 @@ class Room:
     def _give_up_seat(self, member: Member, file_id: int) -> None:
         if member.seats.pop(file_id, None) is None:
             return
-        member.outbox.forget(file_id)
+        if member.outbox.forget(file_id) and member.dialect.has_parts:
+            # The next message of this file must not be taken for the rest of this one.
+            member.outbox.put(member.dialect.part(wire.abandon_parts(file_id)))
+            self.delivery.flush(member)
         file = self.open_files[file_id]
         del file.seats[member.id]
         file.whereabouts.remove(member.id)
@@ -416,6 +421,7 @@ class Room:
                     try:
                         await self._around.store.append(sealed.batch)
                     except StoreFailed as error:
+                        self.is_failing = True
                         if await self._may_be_kept(sealed.batch):
                             self._drop(error, Code.UNAVAILABLE)
                             return
@@ -429,6 +435,7 @@ class Room:
 
     def _take_in(self, sealed: Sealed) -> None:
         """What is durable becomes the room's state; then it is told."""
+        self.is_failing = False
         for file, edits, append in sealed.edits:
             sizes = [len(edit.update) + _FRAME_HEAD_BYTES for edit in edits]
             large = max(sizes) > limits.PART_BYTES_MAX or sum(sizes) > limits.OUTBOX_BYTES_LAGGING

@@ -24,7 +24,7 @@ class StoreFailed(Unavailable):
 
 
 class LogEntry(NamedTuple):
-    """One update as the log keeps it. `author` is "person:...", "link:..." or "server"; the client id is in its bytes."""
+    """One update of the log; its bytes name the client id. `author` is "person:...", "link:..." or "server"."""
 
     at_ms: int
     author: str
