@@ -91,7 +91,7 @@ test("a server that takes no id at all is believed after a few attempts", async 
   expect(session.light.value).toMatchObject({ kind: "unsaved", count: 1 });
 });
 
-test.each([4424, 4433, 4402, 4441])("after %i the text stays, is not saved, and is not dropped", async (code) => {
+test.each([4424, 4433, 4402, 4403])("after %i the text stays, is not saved, and is not dropped", async (code) => {
   const { machine, room, file, session, tab } = await setting();
   room.refusing.set(1, code);
   file.text.insert(0, "precious ");
@@ -109,7 +109,7 @@ test.each([4424, 4433, 4402, 4441])("after %i the text stays, is not saved, and 
   tab.kill();
   const again = openPage(machine, room);
   await machine.advance(5_000);
-  const isHopeless = code === 4402 || code === 4441;
+  const isHopeless = code === 4402 || code === 4403;
   expect(room.text().includes("precious")).toBe(!isHopeless);
   expect(again.session.light.value).toEqual({ kind: "saved" });
 });
