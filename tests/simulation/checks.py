@@ -17,6 +17,7 @@ from random import Random
 from pycrdt import Doc, Text
 
 from carets import limits
+from carets.errors import Code
 from carets.protocol.admission import Gate
 from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
@@ -41,6 +42,9 @@ INVARIANTS = {
     13: "everybody sees the carets that are there, and no others",
     14: "a deleted file takes no edits",
 }
+
+TRY_AGAIN = frozenset((1000, 1006, Code.UNAVAILABLE, Code.DRAINING))
+"""What may end an honest member's connection."""
 
 
 class Violation(AssertionError):
@@ -91,6 +95,8 @@ class Witness:
         self.broken: list[Violation] = []
         self.hostile_persons: set[str] = set()
         self.verbose = False
+        self.mistakes = 0
+        """How often a room was told that the server made a mistake."""
         self._kept: dict[int, _Kept] = {}
         self._records: set[FileRecord] = set()
         self._deleted: set[int] = set()
@@ -121,6 +127,11 @@ class Witness:
         """Note a broken invariant unless it is so."""
         if not is_so:
             self.fail(number, detail)
+
+    def check_close(self, name: str, code: int) -> None:
+        """Invariant 11, when an honest member was closed."""
+        may_be = code in TRY_AGAIN or (code == Code.INTERNAL and self.mistakes)
+        self.require(may_be, 11, f"{name} was closed with {code}")
 
     def raise_if_broken(self) -> None:
         """Raises: Violation, the first."""

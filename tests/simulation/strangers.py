@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from pycrdt import Doc, Text
+
 from carets.errors import FINAL
 from carets.protocol import access, wire
 from carets.protocol.dialect import CARETS, STOCK
 from tests.simulation.checks import Witness
-from tests.simulation.client import TRY_AGAIN, Page
+from tests.simulation.client import Page
 from tests.simulation.door import BINARY
 from tests.simulation.network import Line
 from tests.simulation.replica import Replica
@@ -99,7 +101,7 @@ class StockClient:
             self.replica.close()
             self.replica = None
             return
-        self.witness.require(code in TRY_AGAIN, 11, f"{self.name} was closed with {code}")
+        self.witness.check_close(self.name, code)
         self._loop.call_later(self.chance.uniform(0.1, 2.5), self._rejoin)
 
     def _rejoin(self) -> None:
@@ -127,6 +129,16 @@ class StockClient:
 
 class Hostile(Page):
     """A page that means harm: whatever it sends, only itself is closed."""
+
+    def forge(self, file_id: int, state: bytes, client_id: int) -> None:
+        """Type on under somebody else's client id."""
+        doc: Doc[Text] = Doc(client_id=client_id)
+        text = doc.get("text", type=Text)
+        doc.apply_update(state)
+        before = doc.get_state()
+        text += "forged"
+        if self.session is not None:
+            self.send_message(file_id, wire.encode_update(doc.get_update(before)))
 
     def harm(self, seen: list[bytes], client_ids: list[int]) -> None:
         """Send something that it should not, over whatever it has open."""

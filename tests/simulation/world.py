@@ -27,8 +27,12 @@ _PATHS = ("a.py", "b.py", "src/c.py", "src/d/e.py", "src", "Ünï.md")
 _RELOADS_MAX = 5
 _CRASH = Unavailable(Code.UNAVAILABLE)
 _SEEN_MAX = 200
-_FLOOD_EDITS = 160
+_FLOOD_EDITS = 100
 """Edits at once, each below the size of a part: together more than a line may have waiting."""
+
+
+class Mistake(Exception):
+    """What a room is told that failed inside it."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +255,44 @@ class World:
             line = self.chance.choice(self.lines)
             self.chance.choice((line.down, line.down, line.up)).set_stalled(True)
 
+    def _be_slow(self) -> None:
+        """Somebody stops reading while others write much, the lists change, and its own edits are saved."""
+        page, other = self._any_page(), self._any_page()
+        shared = sorted(page.replicas.keys() & other.replicas.keys())
+        if page.session is None or not shared or page.is_viewer or other.is_viewer:
+            return
+        page.session.line.down.set_stalled(True)
+        for _ in range(_FLOOD_EDITS):
+            other.replicas[shared[0]].type(other.chance, 40)
+        self.loop.call_later(0.5, page.type_in, shared[0])
+        path = self.chance.choice(_PATHS)
+        self.loop.call_later(0.5, lambda: other.ask("create_file", path=path))
+        self.loop.call_later(0.8, self._any_page().leave)
+
+    def _be_hasty(self) -> None:
+        """Somebody types without a line, comes back, types on and closes the file at once."""
+        page = self._any_page()
+        if page.replicas and not page.is_viewer:
+            file_id = self.chance.choice(list(page.replicas))
+            page.leave()
+            page.replicas[file_id].type(page.chance)
+            page.is_eager, page.hasty_file = True, file_id
+
+    def _open_and_delete(self) -> None:
+        """A file is deleted while its document is being loaded for somebody."""
+        page, other = self._any_page(), self._any_page()
+        if page.files and not other.is_viewer:
+            file_id = self.chance.choice(list(page.files))
+            page.open_file(file_id)
+            other.ask("delete_file", file_id=file_id)
+            self.loop.call_later(1.0, page.type_in, file_id)
+
+    def _mistake(self) -> None:
+        """The room finds that something inside it is wrong."""
+        if self.room is not None and self.room.failed is None and self.is_up:
+            self.witness.mistakes += 1
+            self.room.fail(Mistake())
+
     def _unstall(self) -> None:
         for line in self.lines:
             if line.down.is_stalled or line.up.is_stalled:
@@ -295,6 +337,11 @@ class World:
             self.hostile.join()
             known = {client for file in self._open_files() for client in _clients(file.document.state_vector())}
             self.hostile.harm(self.seen, sorted(known))
+            for file in self._open_files()[:1]:
+                state = file.document.encode()
+                if (ids := _clients(file.document.state_vector())) and self.hostile.is_ready:
+                    self.hostile.open_file(file.id)
+                    self.hostile.forge(file.id, state, self.chance.choice(sorted(ids)))
 
     def _open_files(self) -> list[OpenFile]:
         return [] if self.room is None else list(self.room.open_files.values())
@@ -360,6 +407,10 @@ _ACTIONS = {
     "cut": 3,
     "leave": 1,
     "stall": 4,
+    "be_slow": 1.5,
+    "be_hasty": 1,
+    "open_and_delete": 1,
+    "mistake": 0.5,
     "unstall": 2,
     "reload": 1,
     "fail_appends": 2,
