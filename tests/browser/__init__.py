@@ -1,0 +1,1 @@
+"""The page in a real Chromium, against a real server process, over lines that can be cut."""
