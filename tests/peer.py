@@ -17,7 +17,7 @@ from pycrdt import Doc, Text
 from carets import limits
 from carets.protocol import wire
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 """How long a test waits for what must happen at once; it bounds a failure, not a success."""
 
 

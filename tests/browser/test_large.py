@@ -19,10 +19,8 @@ LINE_BITS_PER_S = 1_000_000
 FILE_BYTES = 5_000_000
 TRANSFER_S = FILE_BYTES * 8 / LINE_BITS_PER_S
 """40 s: what the line takes for the file, at best."""
-EDIT_S_MAX = TRANSFER_S / 2
-"""An edit waits for what was written before it and has not left: some hundred KB in the browser, and what the kernel
-takes for a socket, more than a megabyte on loopback with BBR. As one message, the whole file would be before it.
-"""
+EDIT_S_MAX = TRANSFER_S / 5
+"""An edit waits for the part that is on its way, half a second of this line, there and back, on a busy machine."""
 SMALL, COMING, GOING = "notes.txt", "coming.txt", "going.txt"
 
 

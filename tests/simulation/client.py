@@ -228,10 +228,10 @@ class Page:
         self._enqueue(file_id, CARETS.notice(json.dumps(opening).encode()), when_sent)
         self.send_message(file_id, wire.encode_step_1(replica.doc.get_state()))
 
-    def type_in(self, file_id: int) -> None:
+    def type_in(self, file_id: int, units: int = 0) -> None:
         """Type something, if the file is still held."""
         if replica := self.replicas.get(file_id):
-            replica.type(self.chance)
+            replica.type(self.chance, units)
 
     def close_file(self, file_id: int) -> None:
         """Close a file; what is unsaved stays and goes up when it is opened again."""

@@ -17,7 +17,7 @@ from random import Random
 from carets import limits
 from carets.errors import CaretsError
 
-_WINDOWS_BYTES = (300, 2_000, 20_000, 200_000)
+_WINDOWS_BYTES = (300, 300, 2_000, 50_000)
 """Bytes that may be on their way at once: with the delay, how fast a line is."""
 _DELAYS_S = (0.0005, 0.02, 0.02, 0.2)
 _CLOSE_WAIT_S = 2.0

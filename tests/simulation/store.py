@@ -98,7 +98,9 @@ class MemoryStore:
 
     async def append(self, batch: Batch) -> None:
         """Make the batch durable, whole."""
-        frozen = replace(batch, appends=[replace(a, entries=list(a.entries)) for a in batch.appends])
+        frozen = replace(
+            batch, appends=[replace(a, entries=list(a.entries), claims=list(a.claims)) for a in batch.appends]
+        )
         frozen.files = list(batch.files)
         async with self._turn:
             fate = self.append_fate()

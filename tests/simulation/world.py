@@ -262,12 +262,15 @@ class World:
         if page.session is None or not shared or page.is_viewer or other.is_viewer:
             return
         page.session.line.down.set_stalled(True)
-        for _ in range(_FLOOD_EDITS):
-            other.replicas[shared[0]].type(other.chance, 40)
-        self.loop.call_later(0.5, page.type_in, shared[0])
-        path = self.chance.choice(_PATHS)
-        self.loop.call_later(0.5, lambda: other.ask("create_file", path=path))
-        self.loop.call_later(0.8, self._any_page().leave)
+        for number in range(_FLOOD_EDITS):
+            # Not at once: a large batch goes in parts, which keep a line from lagging.
+            self.loop.call_later(number * 0.01, other.type_in, shared[0], 60)
+        path = f"new/{len(other.files)}.py"
+        self.loop.call_later(1.1, page.type_in, shared[0])
+        self.loop.call_later(1.1, lambda: other.ask("create_file", path=path))
+        if (leaving := self._any_page()) is not page:
+            self.loop.call_later(1.2, leaving.leave)
+        self.loop.call_later(self.chance.uniform(1, 5), page.session.line.down.set_stalled, False)
 
     def _be_hasty(self) -> None:
         """Somebody types without a line, comes back, types on and closes the file at once."""

@@ -183,6 +183,7 @@ export class Connection {
     if (notice === null) return;
     switch (notice.type) {
       case "pong":
+        this.#outbox?.answered();
         return;
       case "welcome":
         this.#isWelcomed = true;

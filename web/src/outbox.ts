@@ -1,7 +1,7 @@
 /**
  * What waits to be written to one socket, and what was written and is not saved yet.
  *
- * Owns: turns between files, parts, pacing, and the count that `saved` speaks of. Does not know: connecting, documents.
+ * Owns: turns between files, parts, and the count that `saved` speaks of. Does not know: connecting, documents.
  *
  * Invariants:
  *   1. A file's messages leave in order; at most one of them is under way in parts, and at most four files' are.
@@ -13,6 +13,7 @@
 
 import type { Browser, Socket } from "./browser";
 import type { Request } from "./messages";
+import { Pace } from "./pace";
 import { type Bytes, encodeFrame, encodePart, needsParts } from "./wire";
 
 /** Whoever waits for a step 2 or an update to be durable. Called at most once, or never when the connection ends first. */
@@ -20,8 +21,6 @@ export type OnSaved = () => void;
 
 /** Bytes in the socket above which no further part is written: half a part, so that the line never runs dry. */
 const PART_BYTES_HIGH = 32 * 1024;
-/** The same while the page is hidden: timers are slow there, and nobody waits for keystrokes. */
-const PART_BYTES_HIGH_HIDDEN = 1024 * 1024;
 /** Bytes in the socket above which small messages wait, too. */
 const SMALL_BYTES_HIGH = 256 * 1024;
 /** Milliseconds between looks at a full socket: it does not tell when it has drained. */
@@ -45,6 +44,7 @@ interface Sent {
 export class Outbox {
   readonly #socket: Socket;
   readonly #browser: Browser;
+  readonly #pace: Pace;
   readonly #lanes = new Map<number, Waiting[]>();
   readonly #presence = new Map<number, Bytes>();
   readonly #blocked = new Set<number>();
@@ -57,10 +57,12 @@ export class Outbox {
   constructor(socket: Socket, browser: Browser) {
     this.#socket = socket;
     this.#browser = browser;
+    this.#pace = new Pace(() => browser.nowMs());
   }
 
   /** A text frame that goes before everything that waits. */
   notify(request: Request): void {
+    if (request.type === "ping") this.#pace.asked(0);
     this.#socket.send(JSON.stringify(request));
   }
 
@@ -87,6 +89,12 @@ export class Outbox {
     const durable = this.#sent.slice(0, done);
     this.#sent = this.#sent.slice(done);
     for (const sent of durable) sent.onSaved();
+  }
+
+  /** A pong came: what was written before its ping has arrived. */
+  answered(): void {
+    this.#pace.answered();
+    this.pump();
   }
 
   /** Run when what has left of this file is durable; at once when nothing is on its way. */
@@ -163,14 +171,15 @@ export class Outbox {
   }
 
   #turnPart(fileId: number, lane: Waiting[], first: Waiting, message: Bytes): boolean {
-    const high = this.#browser.isVisible() ? PART_BYTES_HIGH : PART_BYTES_HIGH_HIDDEN;
-    if (this.#socket.bufferedAmount > high) return false;
+    if (this.#socket.bufferedAmount > PART_BYTES_HIGH || !this.#pace.isOpen) return false;
     if (first.left === 0) {
       if (this.#partsOpen >= PARTS_OPEN_MAX) return false;
       this.#partsOpen++;
     }
     const [frame, after] = encodePart(fileId, message, first.left);
     this.#write(frame);
+    this.#pace.asked(frame.length);
+    this.#socket.send(JSON.stringify({ type: "ping" }));
     first.left = after;
     // To the end of the row: where only one part fits at a time, the next is another file's.
     this.#lanes.delete(fileId);
