@@ -515,3 +515,43 @@ def test_numbers_are_compared_whole() -> None:
     gate, author = gate_with(update(block(1, 0, item("x" * 128))))
     overlong = b"\x01\x01\x01" + v(128) + b"\x84\x01\xff\x00\x01y\x00"
     assert refused(gate, overlong, author) is Code.MALFORMED_UPDATE
+
+
+# -- updates merged from single keystrokes
+
+
+def merged_keystrokes(count: int) -> tuple[bytes, bytes]:
+    """An update with a struct for each keystroke, as `Y.mergeUpdates` makes it, and the same text in one struct."""
+    text = "".join(chr(97 + n % 26) for n in range(count))
+    structs = [item(text[0])] + [item(char, (7, n)) for n, char in enumerate(text[1:])]
+    return update(block(7, 0, *structs)), update(block(7, 0, item(text)))
+
+
+def test_keystrokes_that_were_merged_are_joined_before_the_engine_sees_them() -> None:
+    # yrs joins neighbours in memory that grows with the square of their number: 100,000 at once ended a server.
+    merged, joined = merged_keystrokes(5_000)
+    assert Gate().admit(merged, Author("person:ann")) == joined
+
+
+def test_only_what_was_typed_one_behind_the_other_is_joined() -> None:
+    structs = [item("a")] + [item("b", (7, n)) for n in range(80)]
+    structs += [
+        item("c", (7, 3)),
+        item(2, (7, 81)),
+        item(3, (7, 83)),
+        item("é", (7, 86), (7, 5)),
+        item("😀", (7, 87), (7, 5)),
+    ]
+    admitted = Gate().admit(update(block(7, 0, *structs)), Author("person:ann"))
+    expected = [item("a" + "b" * 80), item("c", (7, 3)), item(5, (7, 81)), item("é😀", (7, 86), (7, 5))]
+    assert admitted == update(block(7, 0, *expected))
+
+
+def test_a_file_has_an_end_of_client_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carets.protocol.admission.CLIENT_IDS_MAX", 2)
+    gate = Gate()
+    for client in (1, 2):
+        assert gate.admit(update(block(client, 0, item("a"))), Author("person:ann"))
+    with pytest.raises(Refused) as refused:
+        gate.admit(update(block(3, 0, item("a"))), Author("person:ann"))
+    assert refused.value.code is Code.CLIENT_IDS_TOO_MANY

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carets.errors import FINAL, TABLE, CaretsError, Code, Refused, Unavailable, WireError
+from carets.errors import FINAL, TABLE, CaretsError, Code, Refused, Unavailable
 
 SOURCES = Path(__file__).resolve().parent.parent / "src"
 
@@ -47,9 +47,8 @@ def test_a_row_can_be_told_everywhere(code: Code) -> None:
 
 
 def test_an_error_says_number_text_and_detail() -> None:
-    assert str(Refused(Code.PATH_TAKEN, "a.py")) == "4428 Another file has this path. (a.py)"
+    assert str(Refused(Code.PATH_TAKEN, "a.py")) == "4428 Another file has this path: a.py."
     assert str(Unavailable(Code.DRAINING)) == "4501 The server is restarting."
-    assert (WireError(Code.MALFORMED_MESSAGE).is_final, Unavailable(Code.UNAVAILABLE).is_final) == (True, False)
     assert isinstance(Refused(Code.PATH_TAKEN), CaretsError)
 
 

@@ -189,6 +189,12 @@ async def test_every_log_line_is_an_event_and_none_has_a_key(tmp_path: Path, htt
         for key in keys.values():
             await (await http.ws_connect(f"{server.url}/yjs/{workspace_id}/a.py?key={key}")).close()
             await (await http.ws_connect(f"{server.url}/yjs/{workspace_id}/a.py", protocols=("yjs", key))).close()
+        for broken in (b"GET /a?key=%s HTTP/9x", b"GET / HTTP/1.1\r\nAuthorization: Bearer %s\x01", b"ZZ %s"):
+            # What aiohttp itself says of requests that it cannot read quotes them.
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(broken % keys["editor"].encode() + b"\r\n\r\n")
+            await reader.read()
+            writer.close()
         await server.stop()
         lines = server.log.splitlines()
         assert len(lines) > 5

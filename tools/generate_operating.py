@@ -22,6 +22,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "OPERATING.md"
 UNITS = {
     "BYTES": "bytes",
     "UNITS": "UTF-16 units",
+    "STRUCTS": "structs",
     "S": "seconds",
     "DAYS": "days",
     "ENTRIES": "entries",

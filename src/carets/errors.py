@@ -57,7 +57,7 @@ class Code(IntEnum):
 
 
 class Row(NamedTuple):
-    """One line of the table: what a person reads, the HTTP status, and what the client does next."""
+    """One line of the table: what a person reads, the HTTP status, and what to do next."""
 
     text: str
     http_status: int
@@ -65,31 +65,31 @@ class Row(NamedTuple):
 
 
 TABLE: dict[Code, Row] = {
-    Code.MALFORMED_MESSAGE: Row("The message could not be read.", 400, "Stop; the client has a bug or another version: reload."),
-    Code.MALFORMED_UPDATE: Row("The Yjs update could not be read.", 400, "Stop; keep the text and reload."),
-    Code.ILLEGAL_UPDATE: Row("The Yjs update holds something else than text of this file.", 400, "Stop; keep the text and reload."),
-    Code.SPLIT_CHARACTER: Row("The edit would cut a character in half.", 400, "Stop; snap edits to whole characters and reload."),
-    Code.MALFORMED_STATE_VECTOR: Row("The state vector could not be read.", 400, "Stop; the client has a bug: reload."),
-    Code.MESSAGE_TOO_LARGE: Row("The message is larger than this server takes.", 413, "Stop; send large messages in parts, within the limits of welcome."),
-    Code.HELLO_EXPECTED: Row("The first message must be hello, within five seconds.", 400, "Stop; send hello first."),
-    Code.MALFORMED_PRESENCE: Row("The presence could not be read.", 400, "Stop; the client has a bug: reload."),
-    Code.WORKSPACE_UNKNOWN: Row("There is no such workspace.", 404, "Stop; check the link."),
-    Code.KEY_WRONG: Row("This link's key does not open this workspace.", 403, "Stop; ask for a new link."),
-    Code.LINK_REVOKED: Row("This link was revoked.", 403, "Stop; ask for a new link."),
-    Code.LINK_EXPIRED: Row("This link has expired.", 403, "Stop; ask for a new link."),
-    Code.ROLE_TOO_LOW: Row("This link does not allow that.", 403, "Go on without it; ask for a link with more rights."),
-    Code.FILE_UNKNOWN: Row("There is no such file.", 404, "Go on; take the list of files anew."),
-    Code.FILE_DELETED: Row("The file is deleted.", 410, "Go on; restore it first."),
-    Code.PATH_INVALID: Row("The path cannot be used.", 400, "Go on; choose a relative path without '..', control characters or empty parts."),
-    Code.PATH_TAKEN: Row("Another file has this path.", 409, "Go on; choose another path."),
-    Code.FILES_TOO_MANY: Row("The workspace cannot hold more files.", 409, "Go on; delete files or use another workspace."),
+    Code.MALFORMED_MESSAGE: Row("The message could not be read.", 400, "The client has a bug or another version: reload."),
+    Code.MALFORMED_UPDATE: Row("The Yjs update could not be read.", 400, "Keep the text and reload."),
+    Code.ILLEGAL_UPDATE: Row("The Yjs update holds something else than text of this file.", 400, "Keep the text and reload."),
+    Code.SPLIT_CHARACTER: Row("The edit would cut a character in half.", 400, "Snap edits to whole characters and reload."),
+    Code.MALFORMED_STATE_VECTOR: Row("The state vector could not be read.", 400, "The client has a bug: reload."),
+    Code.MESSAGE_TOO_LARGE: Row("The message is larger than this server takes.", 413, "Send large messages in parts, within the limits of welcome."),
+    Code.HELLO_EXPECTED: Row("The first message must be hello, within five seconds.", 400, "Send hello first."),
+    Code.MALFORMED_PRESENCE: Row("The presence could not be read.", 400, "The client has a bug: reload."),
+    Code.WORKSPACE_UNKNOWN: Row("There is no such workspace.", 404, "Check the link."),
+    Code.KEY_WRONG: Row("This link's key does not open this workspace.", 403, "Ask for a new link."),
+    Code.LINK_REVOKED: Row("This link was revoked.", 403, "Ask for a new link."),
+    Code.LINK_EXPIRED: Row("This link has expired.", 403, "Ask for a new link."),
+    Code.ROLE_TOO_LOW: Row("This link does not allow that.", 403, "Ask for a link with more rights."),
+    Code.FILE_UNKNOWN: Row("There is no such file.", 404, "Take the list of files anew."),
+    Code.FILE_DELETED: Row("The file is deleted.", 410, "Restore it first."),
+    Code.PATH_INVALID: Row("The path cannot be used.", 400, "Choose a relative path without '..', control characters or empty parts."),
+    Code.PATH_TAKEN: Row("Another file has this path.", 409, "Choose another path."),
+    Code.FILES_TOO_MANY: Row("The workspace cannot hold more files.", 409, "Delete files or use another workspace."),
     Code.EPOCH_CHANGED: Row("The file's history is another one than yours.", 409, "Do not merge; keep the unsaved text and open the file anew."),
     Code.CLIENT_ID_TAKEN: Row("The Yjs client id belongs to somebody else.", 409, "Open the file under a new client id and enter the unsaved text again."),
     Code.CLIENT_IDS_TOO_MANY: Row("Too many new Yjs client ids in one file.", 429, "Keep one client id for each document; reconnect."),
     Code.DOCUMENT_TOO_LARGE: Row("The file would become larger than a file may be.", 413, "Take text out; what is unsaved stays with you."),
     Code.FILE_NOT_OPEN: Row("The file is not open on this connection.", 409, "Send open_file first."),
-    Code.OWNER_KEY_IN_QUERY: Row("An owner's key must not travel in a query.", 403, "Stop; use the editor's or the viewer's link."),
-    Code.HOST_UNKNOWN: Row("The server does not answer to this host name.", 421, "Stop; start the server with --public-url, or use its address."),
+    Code.OWNER_KEY_IN_QUERY: Row("An owner's key must not travel in a query.", 403, "Use the editor's or the viewer's link."),
+    Code.HOST_UNKNOWN: Row("The server does not answer to this host name.", 421, "Start the server with --public-url, or use its address."),
     Code.CREATE_TOKEN_WRONG: Row("Creating workspaces needs this server's create token.", 401, "Ask the operator for the token."),
     Code.BODY_TOO_LARGE: Row("The request is larger than this server takes.", 413, "Send less."),
     Code.BODY_MALFORMED: Row("The request could not be read.", 400, "Mend the request."),
@@ -124,13 +124,12 @@ class CaretsError(Exception):
         return TABLE[self.code]
 
     @property
-    def is_final(self) -> bool:
-        """Whether trying the same again cannot help."""
-        return self.code in FINAL
+    def sentence(self) -> str:
+        """What went wrong, for the person who reads it."""
+        return f"{self.row.text.rstrip('.')}: {self.detail}." if self.detail else self.row.text
 
     def __str__(self) -> str:
-        text = f"{self.row.text} ({self.detail})" if self.detail else self.row.text
-        return f"{int(self.code)} {text}"
+        return f"{int(self.code)} {self.sentence}"
 
 
 class WireError(CaretsError):

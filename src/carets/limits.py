@@ -21,11 +21,17 @@ CLOCK_MAX = 2**31 - 1
 CLIENT_IDS_NEW_MAX = 8
 """New Yjs client ids that one member may bring to one file: one of its own and a few earlier lives of its browser."""
 
-DOCUMENT_UNITS_MAX = 32 * MIB
+CLIENT_IDS_MAX = 32_768
+"""Client ids that ever typed in one file: each reload that types is one. Every state vector holds them all."""
+
+UNJOINED_STRUCTS_MAX = 64
+"""Structs of one client in one update above which the gate joins those that were typed one behind the other."""
+
+DOCUMENT_UNITS_MAX = 20 * MIB
 """UTF-16 units of text in one file. Above it browsers' editors stall; source trees hold nothing near it."""
 
 UPDATE_BYTES_MAX = 64 * MIB
-"""Bytes of one Yjs update: the largest file, written whole in ASCII, with its deletions beside it."""
+"""Bytes of one Yjs update: the largest file, of characters of three bytes, with its deletions beside it."""
 
 STATE_VECTOR_ENTRIES_MAX = 65_536
 """Client ids in one state vector: a year of a busy file; each costs at most 13 bytes and a dictionary entry."""
@@ -56,7 +62,7 @@ FILE_ID_MAX = 2**31 - 1
 # -- workspaces
 
 FILES_MAX = 5_000
-"""Files of one workspace, deleted ones included: its list stays below 1 MiB."""
+"""Files of one workspace, deleted ones included: its list takes some hundred KiB, 7 MiB with the longest paths."""
 
 PATH_UNITS_MAX = 512
 """Characters of a path. Windows stops at 260, Linux at 4,096; a list of 5,000 must stay readable."""
@@ -140,7 +146,8 @@ DRAIN_S = 6.0
 
 assert FRAME_BYTES_MAX > PART_BYTES_MAX
 assert STOCK_FRAME_BYTES_MAX <= UPDATE_BYTES_MAX <= BATCH_BYTES_MAX
-assert DOCUMENT_UNITS_MAX < UPDATE_BYTES_MAX
+assert 3 * DOCUMENT_UNITS_MAX < UPDATE_BYTES_MAX
+assert CLIENT_IDS_MAX <= STATE_VECTOR_ENTRIES_MAX
 assert DOCUMENT_UNITS_MAX < CLOCK_MAX
 assert PRESENCE_BYTES_MAX < PART_BYTES_MAX
 assert PART_BYTES_MAX <= OUTBOX_BYTES_FULL < OUTBOX_BYTES_LAGGING < OUTBOX_BYTES_HARD

@@ -59,7 +59,10 @@ def set_up_logging(form: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
     if form == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # others print local variables, keys among them
+        )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

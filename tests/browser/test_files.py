@@ -145,3 +145,51 @@ async def test_what_was_typed_into_a_file_that_is_deleted_meanwhile_is_kept_and_
     await expect(bob.page.get_by_role("alert")).to_have_count(0)
     await ada.open_file(FILE)
     await ada.until_text(FILE, BEGIN + "late")
+
+
+async def test_the_keyboard_walks_and_closes_tabs_without_touching_a_text(
+    people: People, workspaces: Workspaces
+) -> None:
+    workspace = await workspaces.make({"a.txt": "A", "b.txt": "B", "c.txt": "C"})
+    ada = await people.tab("Ada", workspace.link())
+    for path in ("a.txt", "b.txt", "c.txt"):
+        await ada.open_file(path)
+        await expect(ada.editor(path)).to_be_focused()
+    await ada.open_tab("c.txt").focus()
+    for path in ("a.txt", "b.txt"):
+        await ada.page.keyboard.press("ArrowRight")
+        await expect(ada.open_tab(path)).to_be_focused()
+        await expect(ada.open_tab(path)).to_have_attribute("aria-selected", "true")
+    await ada.page.keyboard.press("Delete")
+    await expect(ada.open_tab("c.txt")).to_be_focused()
+    await ada.page.keyboard.press("Delete")
+    await expect(ada.open_tab("a.txt")).to_be_focused()
+    await ada.until_text("a.txt", "A")
+    await ada.page.keyboard.press("Enter")
+    await expect(ada.editor("a.txt")).to_be_focused()
+    _, replica = await workspace.witness("c.txt")
+    assert str(replica) == "C"
+
+
+async def test_nobody_is_torn_from_a_name_being_typed_and_half_a_name_makes_no_file(
+    people: People, workspaces: Workspaces
+) -> None:
+    workspace = await workspaces.make()
+    ada = await people.tab("Ada", workspace.link())
+    bob = await people.tab("Bob", workspace.link())
+    await ada.page.get_by_role("button", name="New file").click()
+    field = ada.page.get_by_label("Path of the new file")
+    await field.press_sequentially("half")
+    await bob.new_file("bob.txt")
+    await expect(ada.row("bob.txt")).to_be_visible()
+    await expect(field).to_be_focused()
+    await expect(ada.page.get_by_role("tab")).to_have_count(0)
+    await ada.row("bob.txt").click()
+    await expect(ada.editor("bob.txt")).to_be_focused()
+    await expect(field).to_have_count(0)
+    # Enter makes one file, and nothing is said of a path that is taken; the keyboard is in its editor.
+    await ada.new_file("ada.txt")
+    await expect(ada.editor("ada.txt")).to_be_focused()
+    await expect(ada.page.get_by_role("alert")).to_have_count(0)
+    await expect(bob.row("ada.txt")).to_be_visible()
+    await expect(bob.page.locator("nav [data-row]")).to_have_count(2)

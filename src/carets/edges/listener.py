@@ -43,8 +43,10 @@ class Listener:
         app.add_routes(Pages().routes())
         app.router.add_get("/ws/{workspace_id}", WebSocketDoor(lobby, self.heartbeat).handle)
         app.router.add_get("/yjs/{workspace_id}/{path:.+}", StockDoor(lobby, self.heartbeat).handle)
-        # aiohttp's own warnings name the subprotocols that a client offered, and a key may be among them.
-        logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
+        # aiohttp's own words hold what clients sent, keys among it: offered subprotocols, lines of requests that it
+        # cannot read. What matters of them is told here, and by `_guard`.
+        for name in ("aiohttp.websocket", "aiohttp.server"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
 
     async def open(self, host: str, port: int) -> int:

@@ -90,8 +90,9 @@ class Rest:
 
     async def create_link(self, request: web.Request) -> web.Response:
         """Make a link and tell its key, once."""
-        room = await self._owned_room(request)
+        await self._owned_room(request)
         body = await _body(request, NewLinkBody)
+        room = await self._owned_room(request)  # while the body came, it may have left memory and come back
         link = self._lobby.new_link(body.role, body.name, body.expires_at_ms)
         await room.put_link(link.record)
         return _json({**_told(link.record), "url": self._url(request, room.id, link.key)}, 201)
@@ -144,6 +145,8 @@ async def _body(request: web.Request, kind: type[_Body]) -> _Body:
         raise Refused(Code.BODY_MALFORMED, "Content-Type must be application/json")
     try:
         return msgspec.json.decode(await request.read(), type=kind)
+    except web.RequestPayloadError as error:
+        raise Refused(Code.BODY_MALFORMED, "the body cannot be unpacked, or ended too early") from error
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -152,11 +155,10 @@ async def _body(request: web.Request, kind: type[_Body]) -> _Body:
 
 def error_response(error: CaretsError) -> web.Response:
     """An error of the table as HTTP tells it."""
-    text = f"{error.row.text} {error.detail}".strip()
     told = {
         "code": int(error.code),
         "name": error.code.name.lower(),
-        "text": text,
+        "text": error.sentence,
         "next_step": error.row.next_step,
     }
     return _json({"error": told}, error.row.http_status)

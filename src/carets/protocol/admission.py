@@ -22,9 +22,25 @@ from hashlib import blake2b
 from itertools import islice
 
 from carets.errors import Code, Refused, WireError
-from carets.limits import CLIENT_ID_MAX, CLIENT_IDS_NEW_MAX, CLOCK_MAX, DOCUMENT_UNITS_MAX
+from carets.limits import (
+    CLIENT_ID_MAX,
+    CLIENT_IDS_MAX,
+    CLIENT_IDS_NEW_MAX,
+    CLOCK_MAX,
+    DOCUMENT_UNITS_MAX,
+    UNJOINED_STRUCTS_MAX,
+)
 from carets.protocol.intervals import Intervals, Range
-from carets.protocol.updates import NONE, Block, Deletions, encode_block, encode_update, read_deletions, read_structs
+from carets.protocol.updates import (
+    NONE,
+    Block,
+    Deletions,
+    encode_block,
+    encode_update,
+    join_structs,
+    read_deletions,
+    read_structs,
+)
 from carets.protocol.wire import encode_varuint
 
 DECLARED_MAX = 1024
@@ -259,7 +275,10 @@ class Gate:
         if len(change.parts) == 1:
             author.gate = self
             author.lane = self._lanes[next(iter(change.parts))]
-        return update if change.is_whole else change.encode(update)
+        admitted = update if change.is_whole else change.encode(update)
+        if any(len(part.block.structs) > UNJOINED_STRUCTS_MAX for part in change.parts.values()):
+            return join_structs(admitted)
+        return admitted
 
     def replay(self, update: bytes) -> None:
         """Take in an update of our own log, or a whole state: admitted once, so references and owners are trusted.
@@ -324,7 +343,10 @@ class Gate:
 
     def _claim(self, clients: list[int], author: Author) -> None:
         """Make the author's person the owner of all `clients` or of none: the last check and the first change."""
-        author.new_ids_left -= len(self._unowned(clients, author))
+        free = self._unowned(clients, author)
+        if free and len(self._owners) + len(free) > CLIENT_IDS_MAX:
+            raise Refused(Code.CLIENT_IDS_TOO_MANY, f"{CLIENT_IDS_MAX} in one file")
+        author.new_ids_left -= len(free)
         for client in clients:
             if client not in self._owners:
                 self._declared.pop(client, None)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from carets import limits
-from carets.errors import TABLE, CaretsError, Code, WireError
+from carets.errors import CaretsError, Code, WireError
 
 FileId = Annotated[int, msgspec.Meta(ge=1, le=limits.FILE_ID_MAX)]
 ClientId = Annotated[int, msgspec.Meta(ge=0, le=limits.CLIENT_ID_MAX)]
@@ -211,6 +211,5 @@ def refusal(
     error: CaretsError, *, file_id: int | None = None, frame: int | None = None, request: int | None = None
 ) -> RefusedNotice:
     """The notice that tells a client of `error`."""
-    row = TABLE[error.code]
-    text = f"{row.text} {error.detail}".strip()
-    return RefusedNotice(int(error.code), error.code.name.lower(), text, row.next_step, file_id, frame, request)
+    name = error.code.name.lower()
+    return RefusedNotice(int(error.code), name, error.sentence, error.row.next_step, file_id, frame, request)

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from pycrdt import Doc, Text
 
+from carets.limits import CLIENT_ID_MAX
 from carets.protocol.updates import decode_state_vector, encode_state_vector
 
 ROOT = "text"
@@ -24,6 +25,10 @@ ROOT = "text"
 
 EMPTY_UPDATE = b"\x00\x00"
 """A Yjs update without structs and deletions."""
+
+_TRANSACTION_UPDATES_MAX = 500
+"""Updates of one transaction. At its end yrs joins neighbouring runs in time and memory that grow with the square of
+their number: 60,000 keystrokes took 2 GB in one transaction, and 30 MB in transactions of 1,000."""
 
 _Result = TypeVar("_Result")
 
@@ -48,19 +53,20 @@ class Document:
         self.apply(updates)
 
     def apply(self, updates: Sequence[bytes]) -> None:
-        """Apply admitted updates, in order, as one transaction.
+        """Apply admitted updates, in order.
 
         Raises: DocumentFailed; the document must not be used after that.
         """
         if not updates:
             return
 
-        def in_one_transaction() -> None:
-            with self._doc.transaction():
-                for update in updates:
-                    self._doc.apply_update(update)
+        def in_transactions() -> None:
+            for at in range(0, len(updates), _TRANSACTION_UPDATES_MAX):
+                with self._doc.transaction():
+                    for update in updates[at : at + _TRANSACTION_UPDATES_MAX]:
+                        self._doc.apply_update(update)
 
-        _through_the_door(in_one_transaction)
+        _through_the_door(in_transactions)
         self.version += 1
         self._encoded = self._state = None
         self._since = (b"", b"")
@@ -77,12 +83,16 @@ class Document:
             self._state = _through_the_door(self._doc.get_state)
         return self._state
 
+    def clocks(self) -> dict[int, int]:
+        """The next clock of each client id. Raises: DocumentFailed."""
+        return decode_state_vector(self.state_vector(), entries_max=CLIENT_ID_MAX)
+
     def encode_since(self, known: Mapping[int, int]) -> bytes:
         """What a peer lacks that has each client's units below these clocks; all deletions are always in it.
 
         Ids and clocks that the document does not have are left out before the engine sees them. Raises: DocumentFailed.
         """
-        own = decode_state_vector(self.state_vector())
+        own = self.clocks()
         shared = {client: min(clock, own[client]) for client, clock in known.items() if client in own and clock}
         if not shared:
             return self.encode()

@@ -31,6 +31,8 @@ class OpenFile:
         self.gate = Gate.of(document.encode(), log.owners)
         self.owners = dict(log.owners)
         self.former_client_ids = log.former_client_ids
+        self.is_lineage_stale = False
+        """Whether the file has another path since, which other files may have had before."""
         self.deleted = record.deleted_at_ms is not None
         self.seats: dict[int, Seat] = {}
         self.whereabouts = Whereabouts()
@@ -93,8 +95,12 @@ class OpenFile:
 
     def make_checkpoint(self) -> Checkpoint:
         """A checkpoint of the document as it is committed. Raises: DocumentFailed."""
-        self.bytes_since_checkpoint = 0
         return Checkpoint(self.seq, self.document.encode())
+
+    def checkpointed(self, checkpoint: Checkpoint) -> None:
+        """The checkpoint is kept."""
+        self.checkpoint_seq = checkpoint.seq
+        self.bytes_since_checkpoint = 0
 
     def agrees(self) -> bool:
         """Whether gate and document say the same of clocks and length; meaningful only while clean. For simulations."""

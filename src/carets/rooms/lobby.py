@@ -60,7 +60,10 @@ class Lobby:
         if task is None:
             task = self._opening[workspace_id] = asyncio.create_task(self._open(workspace_id))
             task.add_done_callback(lambda _: self._opening.pop(workspace_id, None))
-        return await asyncio.shield(task)
+        room = await asyncio.shield(task)
+        if self.is_draining:
+            raise Unavailable(Code.DRAINING)
+        return room
 
     async def _open(self, workspace_id: str) -> Room:
         if failed := self.rooms.pop(workspace_id, None):

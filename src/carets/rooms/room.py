@@ -81,6 +81,7 @@ class Room:
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
         self._member_ids = 0
+        self._links_coming = 0
         self.empty_since_ms = around.now_ms()
 
     # -- members
@@ -459,7 +460,11 @@ class Room:
                 self.delivery.reply(asker, messages.Files([operation.record], request=operation.request))
         self.delivery.notify(self.members.values(), messages.Files(sealed.batch.files))
         for record in sealed.batch.files:
-            if record.deleted_at_ms is not None and (file := self.open_files.get(record.file_id)):
+            file = self.open_files.get(record.file_id)
+            if file is None:
+                continue
+            file.is_lineage_stale = True
+            if record.deleted_at_ms is not None:
                 for seat in list(file.seats.values()):
                     if not seat.member.dialect.has_notices:
                         self.expel(seat.member, Refused(Code.FILE_DELETED))
@@ -511,9 +516,14 @@ class Room:
 
     async def put_link(self, link: LinkRecord) -> None:
         """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, StoreFailed."""
-        if link.link_id not in self.links and len(self.links) >= limits.LINKS_MAX:
+        is_new = link.link_id not in self.links
+        if is_new and len(self.links) + self._links_coming >= limits.LINKS_MAX:
             raise Refused(Code.LINKS_TOO_MANY, f"at most {limits.LINKS_MAX}")
-        await self._around.store.put_link(self.id, link)
+        self._links_coming += is_new
+        try:
+            await self._around.store.put_link(self.id, link)
+        finally:
+            self._links_coming -= is_new
         self.links[link.link_id] = link
         if link.revoked_at_ms is not None:
             for member in list(self.members.values()):
@@ -535,12 +545,20 @@ class Room:
         if self.failed is not None:
             return self._committing is None and not self.shelf.is_busy
         self.shelf.unload_idle()
+        self._expel_expired()
         return not (self.members or self.open_files or self.shelf.is_busy) and self.is_clean
+
+    def _expel_expired(self) -> None:
+        now_ms = self._around.now_ms()
+        for member in list(self.members.values()):
+            link = self.links.get(member.link_id)
+            if link is not None and link.expires_at_ms is not None and link.expires_at_ms <= now_ms:
+                self.expel(member, Refused(Code.LINK_EXPIRED))
 
     async def settle(self) -> None:
         """Wait until all that was admitted is durable, and checkpoints under way are kept."""
         while self._committing is not None:
-            await asyncio.gather(self._committing, return_exceptions=True)
+            await asyncio.wait({self._committing})
         await self.shelf.settle()
 
     def drain(self) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Coroutine
 import structlog
 
 from carets.errors import Code
+from carets.protocol.updates import read_structs
 from carets.rooms import document as documents
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
@@ -49,6 +50,9 @@ class Shelf:
                 task = self._loading[file_id] = asyncio.create_task(self._load(file_id))
                 task.add_done_callback(lambda _: self._loading.pop(file_id, None))
             await asyncio.shield(task)
+        if file.is_lineage_stale:
+            log = await self._store.load_file(self._workspace_id, file_id)
+            file.former_client_ids, file.is_lineage_stale = log.former_client_ids, False
         return file
 
     async def _load(self, file_id: int) -> None:
@@ -63,14 +67,17 @@ class Shelf:
         for seq in bad:
             _log.error("update_quarantined", workspace=self._workspace_id, file=file_id, seq=seq)
             await self._store.quarantine(self._workspace_id, file_id, seq)
+        if not _holds(document, [update for seq, update in _numbered(log) if seq not in bad]):
+            # Going on would show, and soon checkpoint, a text without edits that were told saved. The log has them all.
+            _log.error("document_incomplete", workspace=self._workspace_id, file=file_id, set_aside=bad)
+            raise StoreFailed(Code.UNAVAILABLE, "edits of the file rest on one that cannot be applied")
         file = OpenFile(self._table.committed[file_id], document, log)
         file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
         self.files[file_id] = file
 
     def _build(self, file_id: int, log: FileLog) -> tuple[documents.Document, list[int]]:
         """A log's document, and the numbers of updates that had to be left out; 0 stands for the checkpoint."""
-        first = log.seq - len(log.updates) + 1
-        numbered = [(seq, update) for seq, update in enumerate(log.updates, first) if update]
+        numbered = _numbered(log)
         if log.checkpoint is not None:
             numbered.insert(0, (0, log.checkpoint.state))
         try:
@@ -103,8 +110,8 @@ class Shelf:
         try:
             checkpoint = file.make_checkpoint()
             await self._store.put_checkpoint(self._workspace_id, file.id, checkpoint)
-            file.checkpoint_seq = checkpoint.seq
-        except StoreFailed as error:
+            file.checkpointed(checkpoint)
+        except (StoreFailed, documents.DocumentFailed) as error:
             _log.warning("checkpoint_failed", workspace=self._workspace_id, file=file.id, error=str(error))
         finally:
             file.checkpoint_running = False
@@ -117,4 +124,17 @@ class Shelf:
     async def settle(self) -> None:
         """Wait until the checkpoints under way are kept."""
         while self._chores:
-            await asyncio.gather(*self._chores, return_exceptions=True)
+            await asyncio.wait(self._chores)
+
+
+def _numbered(log: FileLog) -> list[tuple[int, bytes]]:
+    """The updates after the checkpoint that are not set aside, with their numbers."""
+    first = log.seq - len(log.updates) + 1
+    return [(seq, update) for seq, update in enumerate(log.updates, first) if update]
+
+
+def _holds(document: documents.Document, updates: list[bytes]) -> bool:
+    """Whether all that these updates typed is part of the document, and nothing waits in it for what is not there."""
+    clocks = document.clocks()
+    blocks = (block for update in updates for block in read_structs(update)[0])
+    return all(clocks.get(block.client, 0) >= block.end for block in blocks)

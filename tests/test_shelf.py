@@ -1,0 +1,87 @@
+"""Which documents are in memory: what the log holds is shown whole or not at all, and lineages do not mix."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from carets.errors import Code, Refused
+from carets.protocol import messages, wire
+from carets.protocol.dialect import STOCK
+from carets.rooms.store import LogEntry, StoreFailed
+from tests.sessions import block, item, update
+from tests.stage import ROOM_ID, Stage, settled
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = await Stage().set_up("a.py", "b.py")
+    yield stage
+    stage.room.delivery.stop()
+
+
+def log(stage: Stage, *updates: bytes) -> None:
+    stage.store.logs[ROOM_ID, 1] = [LogEntry(0, "person:ann", each) for each in updates]
+
+
+async def test_edits_that_rest_on_one_that_is_set_aside_are_not_dropped_in_silence(stage: Stage) -> None:
+    # What followed the quarantined update was left pending in the engine, and the next checkpoint covered it.
+    first, lost, last = (update(block(7, n, item("abc"[n], (7, n - 1) if n else None))) for n in range(3))
+    log(stage, first, lost, last)
+    stage.store.quarantined.add((ROOM_ID, 1, 2))
+    with pytest.raises(StoreFailed):
+        await stage.room.shelf.load(1)
+    assert 1 not in stage.room.open_files
+    assert (ROOM_ID, 1) not in stage.store.checkpoints
+
+
+async def test_an_update_that_only_waits_in_the_engine_is_noticed(stage: Stage) -> None:
+    log(stage, update(block(7, 0, item("a"))), update(block(8, 5, item("b", (7, 0)))))
+    with pytest.raises(StoreFailed):
+        await stage.room.shelf.load(1)
+
+
+async def test_a_file_that_takes_a_deleted_ones_path_does_not_take_its_text(stage: Stage) -> None:
+    # The ids of earlier files at a path were read once, when the file still had another path.
+    await stage.editor(1)
+    stage.store.former = frozenset({4_000_000_007})
+    owner = stage.join("owner")
+    stage.room.request(owner.member, messages.DeleteFile(2))
+    stage.room.request(owner.member, messages.RenameFile(1, "b.py"))
+    await settled()
+    stock = stage.join(dialect=STOCK)
+    await stage.room.open_stock_file(stock.member, 1)
+    with pytest.raises(Refused) as refused:
+        stage.room.receive_stock(
+            stock.member, 1, wire.encode_step_1(wire.encode_varuint(1) + b"\x87\xd0\xac\xf3\x0e\x05")
+        )
+    assert refused.value.code is Code.EPOCH_CHANGED
+
+
+async def test_one_who_stops_waiting_does_not_take_the_commit_with_it(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    stage.store.gate.clear()
+    ann.type(1, "kept")
+    await settled()
+    waiting = asyncio.create_task(stage.room.settle())
+    await settled()
+    waiting.cancel()
+    await settled()
+    stage.store.gate.set()
+    await settled()
+    assert ann.saved == ann.member.received
+    assert [entry.update for entry in stage.store.logs[ROOM_ID, 1]]
+
+
+async def test_a_link_that_expires_ends_who_is_on_it(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    link = stage.room.links[ann.member.link_id]
+    await stage.room.put_link(link._replace(expires_at_ms=stage.now_ms + 1000))
+    stage.room.sweep()
+    assert ann.member.gone is None
+    stage.now_ms += 1000
+    stage.room.sweep()
+    assert ann.line.closed_with is not None
+    assert ann.line.closed_with.code is Code.LINK_EXPIRED
