@@ -555,3 +555,10 @@ def test_a_file_has_an_end_of_client_ids(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Refused) as refused:
         gate.admit(update(block(3, 0, item("a"))), Author("person:ann"))
     assert refused.value.code is Code.CLIENT_IDS_TOO_MANY
+
+
+def test_deletions_without_end_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carets.protocol.admission.DELETE_SET_BYTES_MAX", 1000)
+    gate, author = gate_with(update(block(7, 0, item("a" * 2000))))
+    gone = update(gone={7: [(n, n + 1) for n in range(0, 2000, 2)]})
+    assert refused(gate, gone, author) is Code.MESSAGE_TOO_LARGE

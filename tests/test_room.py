@@ -512,3 +512,12 @@ async def test_a_member_is_described_for_the_operator(stage: Stage) -> None:
     assert (told["members"], told["lagging"], told["clean"]) == (1, 0, True)
     assert ann.member.record.name == "Guest 1"
     msgspec.json.encode([told, stage.lobby.describe(), ann.member.outbox.describe()])
+
+
+async def test_a_viewers_long_step_2_is_not_even_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "VIEWER_UPDATE_BYTES_MAX", 1)
+    viewer = stage.join("viewer")
+    await viewer.open(1)
+    viewer.send(1, wire.encode_step_2(b"\0\0"))
+    await settled()
+    assert [each["code"] for each in viewer.told("refused")] == [Code.ROLE_TOO_LOW]

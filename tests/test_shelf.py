@@ -10,6 +10,7 @@ import pytest
 from carets.errors import Code, Refused
 from carets.protocol import messages, wire
 from carets.protocol.dialect import STOCK
+from carets.protocol.updates import encode_state_vector
 from carets.rooms.store import LogEntry, StoreFailed
 from tests.sessions import block, item, update
 from tests.stage import ROOM_ID, Stage, settled
@@ -54,9 +55,7 @@ async def test_a_file_that_takes_a_deleted_ones_path_does_not_take_its_text(stag
     stock = stage.join(dialect=STOCK)
     await stage.room.open_stock_file(stock.member, 1)
     with pytest.raises(Refused) as refused:
-        stage.room.receive_stock(
-            stock.member, 1, wire.encode_step_1(wire.encode_varuint(1) + b"\x87\xd0\xac\xf3\x0e\x05")
-        )
+        stage.room.receive_stock(stock.member, 1, wire.encode_step_1(encode_state_vector({4_000_000_007: 5})))
     assert refused.value.code is Code.EPOCH_CHANGED
 
 

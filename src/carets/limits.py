@@ -33,6 +33,13 @@ DOCUMENT_UNITS_MAX = 20 * MIB
 UPDATE_BYTES_MAX = 64 * MIB
 """Bytes of one Yjs update: the largest file, of characters of three bytes, with its deletions beside it."""
 
+DELETE_SET_BYTES_MAX = 2 * MIB
+"""Bytes of the deletions in one update of a client: some 500,000 ranges, read in less than a second. A text of 1 MB
+that was cut to pieces has 119 KB of them."""
+
+VIEWER_UPDATE_BYTES_MAX = 1 * MIB
+"""Bytes of a viewer's automatic step 2, which can only hold deletions that are known: larger ones are not even read."""
+
 STATE_VECTOR_ENTRIES_MAX = 65_536
 """Client ids in one state vector: a year of a busy file; each costs at most 13 bytes and a dictionary entry."""
 

@@ -193,3 +193,21 @@ async def test_nobody_is_torn_from_a_name_being_typed_and_half_a_name_makes_no_f
     await expect(ada.page.get_by_role("alert")).to_have_count(0)
     await expect(bob.row("ada.txt")).to_be_visible()
     await expect(bob.page.locator("nav [data-row]")).to_have_count(2)
+
+
+async def test_the_file_list_is_one_stop_for_tab_and_goes_on_after_a_deletion(
+    people: People, workspaces: Workspaces
+) -> None:
+    workspace = await workspaces.make({"__proto__/x.txt": "X", "a.txt": "A", "b.txt": "B"})
+    ada = await people.tab("Ada", workspace.link())
+    await ada.page.get_by_role("button", name="__proto__", exact=True).click()
+    await expect(ada.row("__proto__/x.txt")).to_have_count(0)
+    await ada.page.keyboard.press("ArrowDown")
+    await expect(ada.row("a.txt")).to_be_focused()
+    await ada.page.keyboard.press("Tab")
+    await expect(ada.page.locator("nav [data-row]:focus, nav .actions :focus")).to_have_count(0)
+    await ada.page.keyboard.press("Shift+Tab")
+    await expect(ada.row("a.txt")).to_be_focused()
+    await ada.page.keyboard.press("Delete")
+    await expect(ada.row("b.txt")).to_be_focused()
+    await expect(ada.row("a.txt")).to_have_count(0)

@@ -27,6 +27,7 @@ from carets.limits import (
     CLIENT_IDS_MAX,
     CLIENT_IDS_NEW_MAX,
     CLOCK_MAX,
+    DELETE_SET_BYTES_MAX,
     DOCUMENT_UNITS_MAX,
     UNJOINED_STRUCTS_MAX,
 )
@@ -376,6 +377,8 @@ class Gate:
         if len(update) - at >= DELETE_SET_BYTES_DIGESTED:
             change.digest = blake2b(memoryview(update)[at:], digest_size=16).digest()
         if change.digest not in self._sets_known:
+            if not trusted and len(update) - at > DELETE_SET_BYTES_MAX:
+                raise WireError(Code.MESSAGE_TOO_LARGE, f"more than {DELETE_SET_BYTES_MAX} bytes of deletions")
             deletions = read_deletions(update, at)
         else:
             change.is_whole = False

@@ -230,7 +230,8 @@ class Room:
 
     def _admit(self, member: Member, file: OpenFile, seat: Seat, update: bytes, is_step_2: bool) -> None:
         if not member.may_write:
-            if is_step_2 and not file.gate.has_news(update):
+            is_short = len(update) <= limits.VIEWER_UPDATE_BYTES_MAX
+            if is_step_2 and is_short and not file.gate.has_news(update):
                 return
             raise Refused(Code.ROLE_TOO_LOW, "a viewer cannot edit")
         if file.deleted:
