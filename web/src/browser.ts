@@ -26,8 +26,11 @@ export interface Channel {
 /** `localStorage` and `sessionStorage`, as far as they are used. */
 export type Drawer = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
-/** `leaving`: the page is being closed, reloaded or frozen; `returning`: it came back from the back-forward cache. */
-export type PageEvent = "online" | "visible" | "leaving" | "returning";
+/**
+ * `leaving`: the page is being closed, reloaded or frozen; `returning`: it came back from the back-forward cache;
+ * `marked`: another tab has written into `localStorage` that it goes.
+ */
+export type PageEvent = "online" | "visible" | "leaving" | "returning" | "marked";
 
 export interface Browser {
   /** Milliseconds of the wall clock, the same in all tabs. */
@@ -109,6 +112,13 @@ function listen(event: PageEvent, run: () => void): () => void {
     };
     window.addEventListener("pageshow", shown);
     return () => window.removeEventListener("pageshow", shown);
+  }
+  if (event === "marked") {
+    const marked = (change: StorageEvent): void => {
+      if (change.key?.startsWith("carets.left.") && change.newValue !== null) run();
+    };
+    window.addEventListener("storage", marked);
+    return () => window.removeEventListener("storage", marked);
   }
   const name = event === "leaving" ? "pagehide" : event;
   window.addEventListener(name, run);

@@ -27,6 +27,8 @@ const ANSWER_MS = 10_000;
 /** Milliseconds of the shortest and the longest wait between attempts. */
 export const RETRY_MS_MIN = 500;
 export const RETRY_MS_MAX = 30_000;
+/** Milliseconds of waiting that nobody who looks at the page should have to see to its end. */
+const LONG_WAIT_MS = 2_000;
 /** Milliseconds within which everybody comes back after `draining`; a restart takes about a second. */
 const DRAINED_RETRY_MS = 3_000;
 /** Milliseconds that a connection must live for the waits to begin anew. */
@@ -247,7 +249,12 @@ export class Connection {
       if (this.#isWelcomed) this.#probe();
       return;
     }
-    if (isNews && this.#cancelRetry !== null) this.reconnect();
+    if (this.#cancelRetry === null) return;
+    const status = this.status.value;
+    const leftMs = status.kind === "offline" ? (status.retryAtMs ?? 0) - this.#browser.nowMs() : 0;
+    if (isNews) this.reconnect();
+    // Somebody looks, and should not wait; the waits go on growing, or leafing through tabs would make a storm of it.
+    else if (leftMs > LONG_WAIT_MS) this.#connect();
   }
 
   #dropDead(): void {

@@ -1,7 +1,8 @@
 /**
  * The page's own database in this browser: what is in it, and how it is opened.
  *
- * Owns: the shape of its stores. Does not know: who writes when. No store is y-indexeddb's, which knows nothing of `saved`.
+ * Owns: the shape of its stores, and the connection to it: at most one, opened anew when it was lost.
+ * Does not know: who writes when. No store is y-indexeddb's, which knows nothing of `saved`.
  */
 
 import { type DBSchema, type IDBPDatabase, openDB } from "idb";
@@ -26,6 +27,8 @@ export interface PendingRecord {
   readonly atMs: number;
   /** The number of the refusal after which it is not sent by itself any more. */
   readonly setAside?: number;
+  /** The file's path when it was typed; empty or missing when not known. */
+  readonly path?: string;
 }
 
 /** Proof that a page with pending edits is alive. */
@@ -73,10 +76,72 @@ export type Database = IDBPDatabase<Schema>;
 const NAME = "carets";
 const VERSION = 1;
 
-/** Open it, or throw where the browser refuses: private modes, full disks, blocked cookies. */
-export async function openDatabase(browser: Browser): Promise<Database> {
+/** Milliseconds that the browser has to open it; it takes tens. A broken profile can leave the request hanging for good. */
+export const OPEN_MS_MAX = 3_000;
+/** Milliseconds after a failure until it is opened again: whoever asks in between hears the failure at once. */
+export const REOPEN_MS = 30_000;
+
+/** The one connection of a page to its database. It can be lost at any time: a newer page, a cleared profile, a crash. */
+export class DatabaseDoor {
+  readonly #browser: Browser;
+  #opening: Promise<Database> | null = null;
+  #failedAtMs: number | null = null;
+  #isClosed = false;
+
+  constructor(browser: Browser) {
+    this.#browser = browser;
+  }
+
+  /**
+   * Run with an open database; once more when the connection turns out to be lost, so it must be harmless to run twice.
+   * Throws where the browser refuses: private modes, full disks, blocked cookies, no answer in time.
+   */
+  async use<T>(run: (database: Database) => Promise<T>): Promise<T> {
+    const opening = this.#open();
+    try {
+      return await run(await opening);
+    } catch (error) {
+      if (!isLost(error) || this.#isClosed) throw error;
+      this.#forget(opening);
+      return await run(await this.#open());
+    }
+  }
+
+  /** Close it for good. */
+  close(): void {
+    this.#isClosed = true;
+    this.#opening?.then((database) => database.close()).catch(() => undefined);
+    this.#opening = null;
+  }
+
+  #open(): Promise<Database> {
+    if (this.#isClosed) return Promise.reject(new Error("the database is closed"));
+    const isRested = Math.abs(this.#browser.nowMs() - (this.#failedAtMs ?? -Infinity)) >= REOPEN_MS;
+    if (this.#opening !== null && (this.#failedAtMs === null || !isRested)) return this.#opening;
+    this.#failedAtMs = null;
+    const opening = openDatabase(this.#browser, () => this.#forget(opening));
+    this.#opening = opening;
+    opening.catch(() => {
+      if (this.#opening === opening) this.#failedAtMs = this.#browser.nowMs();
+    });
+    return opening;
+  }
+
+  /** Whoever comes next opens it anew. */
+  #forget(lost: Promise<Database>): void {
+    if (this.#opening === lost) this.#opening = null;
+  }
+}
+
+/** What a connection that is closed says to every transaction. */
+function isLost(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "InvalidStateError";
+}
+
+async function openDatabase(browser: Browser, onLost: () => void): Promise<Database> {
   if (browser.indexedDB === null) throw new Error("this browser gives no storage");
-  const database = await openDB<Schema>(NAME, VERSION, {
+  let isLate = false;
+  const opening = openDB<Schema>(NAME, VERSION, {
     upgrade: (fresh) => {
       fresh.createObjectStore("pending", { keyPath: "id" }).createIndex("link", ["workspaceId", "linkMark"]);
       fresh.createObjectStore("tabs", { keyPath: "tabId" });
@@ -86,9 +151,25 @@ export async function openDatabase(browser: Browser): Promise<Database> {
       fresh.createObjectStore("workspaces", { keyPath: ["workspaceId", "linkMark"] });
     },
     // A newer page in another tab must not wait for this one.
-    blocking: () => database.close(),
+    blocking: (_old, _blocked, event) => {
+      (event.target as IDBDatabase).close();
+      onLost();
+    },
+    terminated: onLost,
   });
-  return database;
+  let cancel = (): void => undefined;
+  const alarm = new Promise<never>((_, reject) => {
+    cancel = browser.after(OPEN_MS_MAX, () => {
+      isLate = true;
+      reject(new Error("the browser does not open its storage"));
+    });
+  });
+  opening.then((database) => isLate && database.close()).catch(() => undefined);
+  try {
+    return await Promise.race([opening, alarm]);
+  } finally {
+    cancel();
+  }
 }
 
 /**

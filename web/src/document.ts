@@ -41,7 +41,10 @@ const HOPELESS: ReadonlySet<number> = new Set([
   Code.SPLIT_CHARACTER,
   Code.MESSAGE_TOO_LARGE,
   Code.EPOCH_CHANGED,
+  Code.FILE_UNKNOWN,
 ]);
+/** Loose edits after which they become one: a long time offline must not leave a record for each key. */
+export const LOOSE_MAX = 100;
 
 /** What a document needs around it. */
 export interface Surroundings {
@@ -76,6 +79,8 @@ export class SharedDocument implements FileDocument {
   readonly loaded: Promise<void>;
   /** How many times the UI has it open; 0: only until it is saved. */
   users = 0;
+  #path: string;
+  #hasFailed = false;
   readonly #around: Surroundings;
   readonly #edits = new Set<Entry>();
   #content: Content;
@@ -99,6 +104,7 @@ export class SharedDocument implements FileDocument {
     this.fileId = record.file_id;
     this.#around = around;
     this.#epoch = record.epoch;
+    this.#path = record.path;
     this.#content = this.#watched();
     this.presence = new FilePresence({
       browser: around.browser,
@@ -121,14 +127,24 @@ export class SharedDocument implements FileDocument {
     return this.#epoch;
   }
 
+  get path(): string {
+    return this.#path;
+  }
+
+  /** Its edits can never be sent: they are set aside, and only this object still shows them. */
+  get isHopeless(): boolean {
+    return HOPELESS.has(this.refused.value?.code ?? 0);
+  }
+
   // -- the session's side
 
   /** Open the file on the connection, if that is possible and not done yet. */
   open(): void {
     const { connection } = this.#around;
     const record = this.#around.record(this.fileId);
-    if (!this.#isLoaded || this.#isOpen || !connection.isOnline || record === undefined) return;
-    if (record.deleted_at_ms !== null || this.refused.value?.code === Code.EPOCH_CHANGED) return;
+    if (!this.#isLoaded || this.#isOpen || this.#hasFailed || !connection.isOnline || record === undefined) return;
+    const code = this.refused.value?.code;
+    if (record.deleted_at_ms !== null || code === Code.EPOCH_CHANGED || code === Code.FILE_UNKNOWN) return;
     if (record.epoch !== this.#epoch && !this.#followEpoch(record)) return;
     this.#isOpen = true;
     this.#open(this.#content);
@@ -143,13 +159,14 @@ export class SharedDocument implements FileDocument {
     this.#successor = null;
     this.#question = null;
     // Another connection may see it otherwise, except where the document itself is at fault.
-    if (!HOPELESS.has(this.refused.value?.code ?? 0)) this.refused.set(null);
+    if (!this.isHopeless && !this.#hasFailed) this.refused.set(null);
     this.synced.set(false);
     this.presence.forget();
   }
 
   /** The list of files says something new of this one. */
   recordChanged(record: FileRecord): void {
+    this.#path = record.path;
     if (record.deleted_at_ms !== null) {
       if (this.#isOpen) this.#say({ type: "close_file", file_id: this.fileId });
       this.#isOpen = this.#isUploading = false;
@@ -161,6 +178,22 @@ export class SharedDocument implements FileDocument {
       this.open();
     }
     this.judge();
+  }
+
+  /** The server has told all files, and this is none of them any more. */
+  gone(): void {
+    if (this.refused.value?.code === Code.FILE_UNKNOWN) return;
+    this.#closeSeat();
+    const next = this.#edits.size > 0 ? "Copy your text." : "Close it.";
+    this.#refuseAll(Code.FILE_UNKNOWN, "The file is gone for good.", next);
+  }
+
+  /** Give up its edits, to be kept without it. */
+  release(): Entry[] {
+    const entries = [...this.#edits];
+    for (const entry of entries) this.#drop(entry);
+    this.unsaved.set(this.#count);
+    return entries;
   }
 
   /** Edits of an earlier life of this browser become this document's. */
@@ -207,26 +240,36 @@ export class SharedDocument implements FileDocument {
   }
 
   retry(): void {
-    if (this.refused.value === null || HOPELESS.has(this.refused.value.code)) return;
+    if (this.refused.value === null || this.isHopeless || this.#hasFailed) return;
     this.#attempts = 0;
     this.#reopen();
   }
 
   /** The page itself failed on what the server sent: nothing more is merged, and the text stays. */
   fail(error: unknown): void {
+    this.#hasFailed = true;
+    this.#closeSeat();
     this.#refuseAll(0, `This page cannot go on with the file: ${String(error)}`, "Copy your text and reload the page.");
   }
 
-  /** Remember what is confirmed, and let go. */
-  close(): void {
+  /** Remember what is confirmed, and let go. The promise is kept when it is remembered. */
+  close(): Promise<void> {
+    this.presence.hide();
+    this.#closeSeat();
+    const remembering = this.#remember();
+    this.#content.doc.destroy();
+    return remembering;
+  }
+
+  /** No more messages of this file on this connection. */
+  #closeSeat(): void {
     if (this.#isOpen) this.#say({ type: "close_file", file_id: this.fileId });
     this.#isOpen = this.#isUploading = false;
-    this.presence.hide();
-    this.presence.forget();
-    this.#cancelRemember?.();
-    void this.#remember();
-    this.#content.doc.destroy();
+    this.#question = null;
     this.#successor?.doc.destroy();
+    this.#successor = null;
+    this.synced.set(false);
+    this.presence.forget();
   }
 
   // -- getting level
@@ -290,11 +333,23 @@ export class SharedDocument implements FileDocument {
     if (this.#confirmed.length > 0) void this.#remember();
     const entry = pending.append(this.fileId, this.#epoch, content.doc.clientID, update, 1);
     this.#add(entry);
-    if (HOPELESS.has(this.refused.value?.code ?? 0)) pending.setAside([entry], this.refused.value?.code ?? 0);
+    if (this.isHopeless) pending.setAside([entry], this.refused.value?.code ?? 0);
+    else if (!this.#isUploading) this.#gather();
     if (this.#isUploading && this.refused.value === null) {
       connection.send(this.fileId, encodeUpdate(update), () => this.#saved([entry]));
     }
     this.#changed();
+  }
+
+  /** While nothing is on its way: many loose edits under one client id become one. */
+  #gather(): void {
+    const { clientID } = this.doc;
+    const loose = [...this.#edits].filter((entry) => entry.clientId === clientID && entry.edits < LOOSE_MAX);
+    if (loose.length < LOOSE_MAX) return;
+    const update = Y.mergeUpdates(loose.map((entry) => entry.update)) as Bytes;
+    const edits = loose.reduce((sum, entry) => sum + entry.edits, 0);
+    for (const entry of loose) this.#drop(entry);
+    this.#add(this.#around.pending.replace(loose, this.fileId, this.#epoch, clientID, update, edits));
   }
 
   #saved(entries: readonly Entry[]): void {
@@ -431,9 +486,10 @@ export class SharedDocument implements FileDocument {
   }
 
   #enter(entries: readonly Entry[]): void {
-    for (const entry of entries) {
-      Y.applyUpdate(this.doc, entry.update, KEPT);
-      if (!this.#isUploading) continue;
+    this.doc.transact(() => {
+      for (const entry of entries) Y.applyUpdate(this.doc, entry.update, KEPT);
+    }, KEPT);
+    for (const entry of this.#isUploading ? entries : []) {
       this.#around.connection.send(this.fileId, encodeUpdate(entry.update), () => this.#saved([entry]));
     }
   }

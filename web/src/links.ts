@@ -70,8 +70,35 @@ export function tabKey(browser: Browser, place: Place): string {
   if (place.key !== null) return place.key;
   const own = read(browser.sessionStorage, TAB_KEY + place.workspaceId);
   if (own !== null) return own;
-  const known = recentWorkspaces(browser).find((recent) => recent.workspaceId === place.workspaceId)?.keys;
-  return known?.owner ?? known?.editor ?? known?.viewer ?? "";
+  const known = recentWorkspaces(browser).find((recent) => recent.workspaceId === place.workspaceId);
+  return (known === undefined ? null : strongestKey(known))?.key ?? "";
+}
+
+/** The strongest key that this browser holds for a workspace, and its role; null when it holds none. */
+export function strongestKey(recent: Recent): { role: Role; key: string } | null {
+  for (const role of ["owner", "editor", "viewer"] as const) {
+    const key = recent.keys[role];
+    if (key !== undefined) return { role, key };
+  }
+  return null;
+}
+
+/** Before a workspace of the recent list is opened here: this tab uses the strongest key, whatever it was before. */
+export function chooseStrongest(browser: Browser, recent: Recent): void {
+  const strongest = strongestKey(recent);
+  if (strongest !== null) write(browser.sessionStorage, TAB_KEY + recent.workspaceId, strongest.key);
+}
+
+/** The create token: of the address (`#create=…`), which it keeps for this tab's life, or as it was kept; else empty. */
+export function createToken(browser: Browser, href: string): string {
+  const given = new URLSearchParams(new URL(href).hash.slice(1)).get("create");
+  if (given !== null) keepCreateToken(browser, given);
+  return given ?? read(browser.sessionStorage, CREATE_TOKEN) ?? "";
+}
+
+/** Keep a create token that the server took, for this tab's life. */
+export function keepCreateToken(browser: Browser, token: string): void {
+  write(browser.sessionStorage, CREATE_TOKEN, token);
 }
 
 /** After a welcome: keep the key for this tab, and put the workspace first in the recent list. */
@@ -191,6 +218,7 @@ async function call(send: Fetch, url: URL, body?: unknown, bearer?: string): Pro
 const TAB_KEY = "carets.key.";
 const PERSON = "carets.person.";
 const RECENT = "carets.recent";
+const CREATE_TOKEN = "carets.create";
 /** Workspaces in the recent list: two screens of them. */
 const RECENT_MAX = 50;
 

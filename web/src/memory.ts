@@ -9,7 +9,7 @@
  *   2. It is bounded in documents and in bytes a document.
  */
 
-import type { Database, KnownWorkspace } from "./database";
+import type { Database, DatabaseDoor, KnownWorkspace } from "./database";
 import type { Bytes } from "./wire";
 
 /** Bytes of a document's state above which it is not remembered: browsers give an origin some 100 MiB at least. */
@@ -23,12 +23,12 @@ export interface Remembered {
 }
 
 export class Memory {
-  readonly #database: Promise<Database>;
+  readonly #door: DatabaseDoor;
   readonly #workspaceId: string;
   readonly #nowMs: () => number;
 
-  constructor(database: Promise<Database>, workspaceId: string, nowMs: () => number) {
-    this.#database = database;
+  constructor(door: DatabaseDoor, workspaceId: string, nowMs: () => number) {
+    this.#door = door;
     this.#workspaceId = workspaceId;
     this.#nowMs = nowMs;
   }
@@ -36,14 +36,15 @@ export class Memory {
   /** A document's state and what came after it; null when nothing is known. */
   async loadDocument(fileId: number): Promise<Remembered | null> {
     try {
-      const database = await this.#database;
-      const transaction = database.transaction(["documents", "changes"]);
-      const key: [string, number] = [this.#workspaceId, fileId];
-      const document = await transaction.objectStore("documents").get(key);
-      const changes = await transaction.objectStore("changes").index("file").getAll(key);
-      if (document === undefined) return null;
-      const later = changes.filter((change) => change.epoch === document.epoch).flatMap((change) => change.updates);
-      return { epoch: document.epoch, updates: [document.state, ...later] };
+      return await this.#door.use(async (database) => {
+        const transaction = database.transaction(["documents", "changes"]);
+        const key: [string, number] = [this.#workspaceId, fileId];
+        const document = await transaction.objectStore("documents").get(key);
+        const changes = await transaction.objectStore("changes").index("file").getAll(key);
+        if (document === undefined) return null;
+        const later = changes.filter((change) => change.epoch === document.epoch).flatMap((change) => change.updates);
+        return { epoch: document.epoch, updates: [document.state, ...later] };
+      });
     } catch {
       return null;
     }
@@ -51,8 +52,7 @@ export class Memory {
 
   /** The whole document as it is confirmed. Takes the place of all that was kept of it. */
   async putDocument(fileId: number, epoch: string, state: Bytes): Promise<void> {
-    try {
-      const database = await this.#database;
+    await this.#quietly(async (database) => {
       const transaction = database.transaction(["documents", "changes"], "readwrite");
       const documents = transaction.objectStore("documents");
       const key: [string, number] = [this.#workspaceId, fileId];
@@ -63,34 +63,33 @@ export class Memory {
       else await documents.put({ workspaceId: this.#workspaceId, fileId, epoch, state, keptAtMs: this.#nowMs() });
       await transaction.done;
       if ((await database.count("documents")) > DOCUMENTS_MAX) await forgetOldest(database);
-    } catch {
-      // A reload will ask the server.
-    }
+    });
   }
 
   /** Confirmed updates since the last `putDocument`. */
   async addChanges(fileId: number, epoch: string, updates: readonly Bytes[]): Promise<void> {
-    try {
-      const database = await this.#database;
-      await database.add("changes", { workspaceId: this.#workspaceId, fileId, epoch, updates });
-    } catch {
-      // As above.
-    }
+    const change = { workspaceId: this.#workspaceId, fileId, epoch, updates };
+    await this.#quietly((database) => database.add("changes", change));
   }
 
   async loadWorkspace(linkMark: string): Promise<KnownWorkspace | null> {
     try {
-      return (await (await this.#database).get("workspaces", [this.#workspaceId, linkMark])) ?? null;
+      const key: [string, string] = [this.#workspaceId, linkMark];
+      return (await this.#door.use((database) => database.get("workspaces", key))) ?? null;
     } catch {
       return null;
     }
   }
 
   async putWorkspace(known: KnownWorkspace): Promise<void> {
+    await this.#quietly((database) => database.put("workspaces", known));
+  }
+
+  async #quietly(run: (database: Database) => Promise<unknown>): Promise<void> {
     try {
-      await (await this.#database).put("workspaces", known);
+      await this.#door.use(run);
     } catch {
-      // As above.
+      // A reload will ask the server.
     }
   }
 }

@@ -22,7 +22,7 @@ export type Status =
  * Whether all that was typed here is on the server's disk.
  *
  * `count`: local edits that are not known to be there. `kept`: all of them are in this browser's storage, so that they
- * outlive the tab; when false, unsaved work is only in this tab, and the page should say so.
+ * outlive the tab. It is false for the milliseconds of each write, too: ask before unloading at once, complain later.
  */
 export type Light =
   /** Not known yet: the first connection, or the kept edits, are still being waited for. */
@@ -31,6 +31,14 @@ export type Light =
   | { readonly kind: "unsaved"; readonly count: number; readonly kept: boolean }
   | { readonly kind: "offline"; readonly count: number; readonly kept: boolean }
   | { readonly kind: "closed"; readonly count: number; readonly kept: boolean; readonly reason: string };
+
+/**
+ * Edits that can never be sent by themselves any more, and that no open file shows: their file is gone, or has another
+ * history. The light's `count` includes them, so it is not `saved` before the person has discarded them.
+ */
+export interface SetAside {
+  readonly count: number;
+}
 
 /** Why a file's edits are not taken any more. They stay in this browser. */
 export interface Refusal {
@@ -75,6 +83,8 @@ export interface Presence {
  */
 export interface FileDocument {
   readonly fileId: number;
+  /** Its last known path: it stays when the file is gone from `files`. */
+  readonly path: string;
   readonly doc: Doc;
   readonly text: Text;
   readonly generation: Observable<number>;
@@ -98,6 +108,7 @@ export interface Session {
   readonly workspaceId: string;
   readonly status: Observable<Status>;
   readonly light: Observable<Light>;
+  readonly setAside: Observable<SetAside>;
   /** Null until the first welcome, unless this browser remembers it. */
   readonly role: Observable<Role | null>;
   readonly title: Observable<string>;
@@ -119,6 +130,10 @@ export interface Session {
   renameFile(fileId: number, path: string): Promise<void>;
   deleteFile(fileId: number): Promise<void>;
   restoreFile(fileId: number, path?: string): Promise<void>;
+  /** What was typed in the edits that are set aside, by file, for copying. */
+  setAsideText(): Promise<string>;
+  /** Forget them: only when the person says so. */
+  discardSetAside(): void;
   setProfile(name: string, color: string): void;
   /** Try to connect now instead of at the end of the wait. */
   reconnect(): void;

@@ -5,14 +5,14 @@
  * Does not know: documents, connections.
  *
  * Invariants:
- *   1. An entry is `isKept` only when the database has said so.
+ *   1. An edit is counted as kept only when the database has said so.
  *   2. An entry leaves the database only when it is saved, or in the transaction that puts its successor there.
  *   3. A dead page's entries come to one living page. Should a page have been thought dead that was not, both send the
  *      same updates, which is harmless: they are idempotent, and the same person's.
  */
 
 import type { Browser, Channel } from "./browser";
-import type { Database, PendingRecord } from "./database";
+import type { Database, DatabaseDoor, PendingRecord } from "./database";
 import type { Bytes } from "./wire";
 
 /** Milliseconds between signs of life. A hidden page's timers may run only once a minute. */
@@ -37,16 +37,22 @@ export interface Entry {
   readonly clientId: number;
   readonly update: Bytes;
   readonly edits: number;
+  /** The file's path, as far as it was known when this was typed; the server may know the file no more. */
+  readonly path: string;
   isKept: boolean;
 }
 
 export interface PendingOptions {
   readonly browser: Browser;
-  readonly database: Promise<Database>;
+  readonly door: DatabaseDoor;
   readonly workspaceId: string;
   readonly linkMark: string;
-  /** Called when `isFailing` or what is kept has changed. */
+  /** Empty when it is not known. */
+  readonly pathOf: (fileId: number) => string;
+  /** Called when what is kept or set aside may have changed. */
   readonly onChange: () => void;
+  /** Another page of this browser has gone and left something: a `claim` finds it. */
+  readonly onLeft: () => void;
 }
 
 type Change = (store: { put(record: PendingRecord): unknown; delete(id: string): unknown }) => unknown;
@@ -59,11 +65,15 @@ export class PendingEdits {
   readonly #unlisten: (() => void)[];
   readonly #answered = new Set<string>();
   readonly #owned = new Map<string, Entry>();
+  readonly #gone = new Set<string>();
+  /** What is set aside and in no document of this page. */
+  readonly #aside = new Map<string, PendingRecord>();
   #channel: Channel | null;
   #count = 0;
   #unkeptEdits = 0;
   #queue: { change: Change; entry: Entry | null }[] = [];
   #isWriting = false;
+  /** The database refuses to keep things, at the moment. */
   #isFailing = false;
   #isClosed = false;
   #cancelBeat: (() => void) | null = null;
@@ -76,8 +86,9 @@ export class PendingEdits {
     this.#channel = options.browser.openChannel(CHANNEL);
     if (this.#channel !== null) this.#channel.onmessage = (message) => this.#hear(message);
     this.#unlisten = [
-      options.browser.on("leaving", () => this.#leave()),
+      options.browser.on("leaving", () => this.leave()),
       options.browser.on("returning", () => this.#return()),
+      options.browser.on("marked", () => this.#channel === null && options.onLeft()),
     ];
   }
 
@@ -86,18 +97,19 @@ export class PendingEdits {
     return this.#unkeptEdits;
   }
 
-  /** Whether the database refuses to keep things: unsaved work is only in this page then. */
-  get isFailing(): boolean {
-    return this.#isFailing;
+  /** What is set aside in this workspace, except for what an open document of this page still shows. */
+  get aside(): Iterable<PendingRecord> {
+    return this.#aside.values();
   }
 
-  /** Keep an edit. The entry is usable at once, and `isKept` later. */
+  /** Keep an edit. The entry is usable at once, and kept later. */
   append(fileId: number, epoch: string, clientId: number, update: Bytes, edits: number): Entry {
     if (this.#cancelBeat === null) void this.#beat();
     this.#count++;
     this.#unkeptEdits += edits;
     const id = `${this.tabId}.${this.#count}`;
-    const entry: Entry = { id, fileId, epoch, clientId, update, edits, isKept: false };
+    const path = this.#options.pathOf(fileId);
+    const entry: Entry = { id, fileId, epoch, clientId, update, edits, path, isKept: false };
     this.#owned.set(id, entry);
     const record = this.#record(entry);
     this.#write((store) => (this.#owned.has(id) ? store.put(record) : undefined), entry);
@@ -113,7 +125,7 @@ export class PendingEdits {
     }
   }
 
-  /** Keep entries for the person, and never send them by themselves again. */
+  /** Keep entries for the person, and never send them by themselves again. Their document still shows and counts them. */
   setAside(entries: Iterable<Entry>, code: number): void {
     for (const entry of entries) {
       const record: PendingRecord = { ...this.#record(entry), setAside: code };
@@ -121,9 +133,45 @@ export class PendingEdits {
     }
   }
 
+  /** The same for entries that are in no document: they are in `aside` from here on. */
+  putAside(entries: readonly Entry[], code: number): void {
+    if (entries.length === 0) return;
+    this.setAside(entries, code);
+    for (const entry of entries) {
+      this.#owned.delete(entry.id);
+      this.#aside.set(entry.id, { ...this.#record(entry), setAside: code });
+    }
+    this.#options.onChange();
+  }
+
+  /** Bring `aside` level with the database, where other pages write, too. */
+  async refreshAside(): Promise<void> {
+    const isIdle = !this.#isWriting && this.#queue.length === 0;
+    const written = isIdle ? [...this.#aside.keys()] : [];
+    try {
+      const records = await this.#options.door.use((database) => database.getAll("pending"));
+      for (const id of written) this.#aside.delete(id);
+      for (const record of records) {
+        const isHere = record.workspaceId === this.#options.workspaceId && record.setAside !== undefined;
+        if (isHere && !this.#owned.has(record.id)) this.#aside.set(record.id, record);
+      }
+    } catch {
+      this.#fail();
+    }
+    this.#options.onChange();
+  }
+
+  /** The person needs what is in `aside` no more. */
+  discardAside(): void {
+    const ids = [...this.#aside.keys()];
+    this.#aside.clear();
+    for (const id of ids) this.#write((store) => store.delete(id));
+    this.#options.onChange();
+  }
+
   /** Put `successor` in the place of `entries`: in one transaction, so that neither both nor none remain. */
   replace(
-    entries: Iterable<Entry>,
+    entries: readonly Entry[],
     fileId: number,
     epoch: string,
     clientId: number,
@@ -143,43 +191,20 @@ export class PendingEdits {
   async claim(isPatient: boolean): Promise<Entry[]> {
     if (this.#cancelBeat === null) void this.#beat();
     try {
-      const database = await this.#options.database;
-      if (isPatient && (await this.#hasOthers(database))) await this.#ask();
-      const transaction = database.transaction(["pending", "tabs"], "readwrite");
-      const store = transaction.objectStore("pending");
-      const records = await store.index("link").getAll([this.#options.workspaceId, this.#options.linkMark]);
-      const claimed: PendingRecord[] = [];
-      const isDead = new Map<string, boolean>();
-      for (const record of records) {
-        if (record.tabId === this.tabId || record.setAside !== undefined) continue;
-        if (!isDead.has(record.tabId)) {
-          const lease = await transaction.objectStore("tabs").get(record.tabId);
-          isDead.set(record.tabId, this.#isDead(record.tabId, lease?.beatAtMs, isPatient));
-        }
-        if (isDead.get(record.tabId) !== true) continue;
-        const mine = { ...record, tabId: this.tabId };
-        await store.put(mine);
-        claimed.push(mine);
+      const { records, isDead } = await this.#options.door.use(async (database) => {
+        if (isPatient && (await this.#hasOthers(database))) await this.#ask();
+        return this.#takeOver(database, isPatient);
+      });
+      for (const [tabId, dead] of isDead) {
+        if (!dead) continue;
+        this.#forgetMark(tabId);
+        this.#gone.delete(tabId);
       }
-      const tabs = transaction.objectStore("tabs");
-      for (const { tabId, beatAtMs } of await tabs.getAll()) {
-        const isForgotten = Math.abs(this.#browser.nowMs() - beatAtMs) > FORGOTTEN_MS;
-        if (isForgotten || isDead.get(tabId) === true) await tabs.delete(tabId);
-      }
-      await transaction.done;
-      for (const [tabId, dead] of isDead) if (dead) this.#forgetMark(tabId);
-      return claimed.sort(inOrder).map((record) => this.#own(record));
+      return records.sort(inOrder).map((record) => this.#own(record));
     } catch {
       this.#fail();
       return [];
     }
-  }
-
-  /** What was set aside in this workspace, for the person to look at. Throws when the database fails. */
-  async listSetAside(): Promise<PendingRecord[]> {
-    const database = await this.#options.database;
-    const records = await database.getAll("pending");
-    return records.filter((one) => one.workspaceId === this.#options.workspaceId && one.setAside !== undefined);
   }
 
   /** The promise is kept when nothing waits to be written any more, or cannot be. */
@@ -189,9 +214,20 @@ export class PendingEdits {
     }
   }
 
+  /** A page that goes has no time for the database; this is said at once. */
+  leave(): void {
+    if (this.#owned.size === 0 || this.#isClosed) return;
+    try {
+      this.#browser.localStorage?.setItem(markName(this.tabId), "1");
+    } catch {
+      // Then the message below must do, or the lease's end.
+    }
+    this.#channel?.post({ left: this.tabId });
+  }
+
   close(): void {
     if (this.#isClosed) return;
-    this.#leave();
+    this.leave();
     this.#isClosed = true;
     this.#cancelBeat?.();
     this.#cancelRetry?.();
@@ -233,11 +269,12 @@ export class PendingEdits {
   }
 
   async #writeBatch(changes: readonly Change[]): Promise<void> {
-    const database = await this.#options.database;
-    const transaction = database.transaction("pending", "readwrite", { durability: "strict" });
-    // Heard below; without this, a change that throws at once would leave it unheard.
-    transaction.done.catch(() => undefined);
-    await Promise.all([...changes.map((change) => change(transaction.store)), transaction.done]);
+    await this.#options.door.use(async (database) => {
+      const transaction = database.transaction("pending", "readwrite", { durability: "strict" });
+      // Heard below; without this, a change that throws at once would leave it unheard.
+      transaction.done.catch(() => undefined);
+      await Promise.all([...changes.map((change) => change(transaction.store)), transaction.done]);
+    });
   }
 
   #settleEntry(entry: Entry): void {
@@ -264,8 +301,8 @@ export class PendingEdits {
   }
 
   #own(record: PendingRecord): Entry {
-    const { id, fileId, epoch, clientId, update, edits } = record;
-    const entry: Entry = { id, fileId, epoch, clientId, update, edits, isKept: true };
+    const { id, fileId, epoch, clientId, update, edits, path = "" } = record;
+    const entry: Entry = { id, fileId, epoch, clientId, update, edits, path, isKept: true };
     this.#owned.set(id, entry);
     return entry;
   }
@@ -273,10 +310,43 @@ export class PendingEdits {
   // -- who lives
 
   #isDead(tabId: string, beatAtMs: number | undefined, wasAsked: boolean): boolean {
-    if (beatAtMs === undefined || this.#hasMark(tabId)) return true;
+    if (beatAtMs === undefined || this.#gone.has(tabId) || this.#hasMark(tabId)) return true;
     // A hidden page's beats can be late by minutes, its answers are not.
     if (this.#channel !== null) return wasAsked && !this.#answered.has(tabId);
     return Math.abs(this.#browser.nowMs() - beatAtMs) > LEASE_MS;
+  }
+
+  async #takeOver(
+    database: Database,
+    isPatient: boolean,
+  ): Promise<{ records: PendingRecord[]; isDead: Map<string, boolean> }> {
+    const transaction = database.transaction(["pending", "tabs"], "readwrite");
+    transaction.done.catch(() => undefined);
+    const store = transaction.objectStore("pending");
+    const tabs = transaction.objectStore("tabs");
+    const link: [string, string] = [this.#options.workspaceId, this.#options.linkMark];
+    const records = (await store.index("link").getAll(link)).filter((record) => this.#isOthers(record));
+    const beats = await tabs.getAll();
+    const isDead = new Map<string, boolean>();
+    for (const { tabId } of records) {
+      const beatAtMs = beats.find((tab) => tab.tabId === tabId)?.beatAtMs;
+      if (!isDead.has(tabId)) isDead.set(tabId, this.#isDead(tabId, beatAtMs, isPatient));
+    }
+    const claimed = records.filter((record) => isDead.get(record.tabId) === true);
+    const mine = claimed.map((record) => ({ ...record, tabId: this.tabId }));
+    const forgotten = beats.filter(
+      ({ tabId, beatAtMs }) => isDead.get(tabId) === true || Math.abs(this.#browser.nowMs() - beatAtMs) > FORGOTTEN_MS,
+    );
+    await Promise.all([
+      ...mine.map((record) => store.put(record)),
+      ...forgotten.map((tab) => tabs.delete(tab.tabId)),
+      transaction.done,
+    ]);
+    return { records: mine, isDead };
+  }
+
+  #isOthers(record: PendingRecord): boolean {
+    return record.tabId !== this.tabId && record.setAside === undefined;
   }
 
   async #hasOthers(database: Database): Promise<boolean> {
@@ -284,7 +354,7 @@ export class PendingEdits {
       this.#options.workspaceId,
       this.#options.linkMark,
     ]);
-    return records.some((record) => record.tabId !== this.tabId && record.setAside === undefined);
+    return records.some((record) => this.#isOthers(record));
   }
 
   async #ask(): Promise<void> {
@@ -296,34 +366,33 @@ export class PendingEdits {
 
   #hear(message: unknown): void {
     if (typeof message !== "object" || message === null) return;
-    const { ask, alive } = message as Record<string, unknown>;
+    const { ask, alive, left } = message as Record<string, unknown>;
     if (typeof ask === "string") this.#channel?.post({ alive: this.tabId });
-    if (typeof alive === "string") this.#answered.add(alive);
+    if (typeof alive === "string") {
+      this.#answered.add(alive);
+      this.#gone.delete(alive);
+    }
+    if (typeof left === "string") {
+      this.#gone.add(left);
+      this.#options.onLeft();
+    }
   }
 
   async #beat(): Promise<void> {
     if (this.#isClosed) return;
     this.#cancelBeat = this.#browser.after(BEAT_EVERY_MS, () => void this.#beat());
     try {
-      const database = await this.#options.database;
-      if (!this.#isClosed) await database.put("tabs", { tabId: this.tabId, beatAtMs: this.#browser.nowMs() });
+      await this.#options.door.use(async (database) => {
+        if (!this.#isClosed) await database.put("tabs", { tabId: this.tabId, beatAtMs: this.#browser.nowMs() });
+      });
     } catch {
       this.#fail();
     }
   }
 
-  /** A page that goes has no time for the database; this is written at once. */
-  #leave(): void {
-    if (this.#owned.size === 0) return;
-    try {
-      this.#browser.localStorage?.setItem(markName(this.tabId), "1");
-    } catch {
-      // Then the next page asks, or waits for the lease to end.
-    }
-  }
-
   #return(): void {
     this.#forgetMark(this.tabId);
+    this.#channel?.post({ alive: this.tabId });
   }
 
   #hasMark(tabId: string): boolean {

@@ -5,13 +5,13 @@
  *
  * Invariants:
  *   1. The light is `saved` only while connected, when every local edit of this page, and of dead pages that it follows,
- *      was counted in a `saved` of this or an earlier connection.
+ *      was counted in a `saved` of this or an earlier connection, and when nothing is set aside.
  *   2. A file with unsaved edits stays open until they are saved, whether anybody looks at it or not.
  */
 
 import { type Browser, thisBrowser } from "./browser";
 import { Connection, type News } from "./connection";
-import { type Database, linkMark, openDatabase } from "./database";
+import { DatabaseDoor, linkMark } from "./database";
 import { type Surroundings as DocumentSurroundings, SharedDocument } from "./document";
 import { Code, RefusedError, WireError } from "./errors";
 import { keepPerson, personToken, rememberVisit } from "./links";
@@ -26,11 +26,12 @@ import type {
   Role,
   Welcome,
 } from "./messages";
-import type { FileDocument, Light, Me, Session } from "./model";
+import type { FileDocument, Light, Me, Session, SetAside } from "./model";
 import { Cell } from "./observable";
 import { type Entry, PendingEdits } from "./pending";
 import { type Profile, saveProfile } from "./profile";
 import { wellFormed } from "./reentry";
+import { asideText } from "./setaside";
 
 export interface SessionOptions {
   readonly workspaceId: string;
@@ -72,6 +73,7 @@ export class WorkspaceSession implements Session {
   readonly workspaceId: string;
   readonly status: Connection["status"];
   readonly light: Cell<Light>;
+  readonly setAside = new Cell<SetAside>({ count: 0 }, (a, b) => a.count === b.count);
   readonly role = new Cell<Role | null>(null);
   readonly title = new Cell("");
   readonly me = new Cell<Me | null>(null);
@@ -82,11 +84,13 @@ export class WorkspaceSession implements Session {
   readonly #options: SessionOptions;
   readonly #browser: Browser;
   readonly #connection: Connection;
-  readonly #database: Promise<Database>;
+  readonly #door: DatabaseDoor;
   readonly #memory: Memory;
   readonly #pending: PendingEdits;
   readonly #linkMark: string;
   readonly #documents = new Map<number, SharedDocument>();
+  /** Every path that was known in this page's life: the list forgets the files that are gone. */
+  readonly #paths = new Map<number, string>();
   readonly #asked = new Map<number, Asked>();
   readonly #around: DocumentSurroundings;
   #profile: Profile;
@@ -106,16 +110,16 @@ export class WorkspaceSession implements Session {
     this.#profile = options.profile;
     this.#linkMark = linkMark(options.key);
     this.light = new Cell<Light>({ kind: "connecting", count: 0, kept: true }, isSameLight);
-    this.#database = openDatabase(this.#browser);
-    // Whoever writes hears of it; nobody else has to.
-    this.#database.catch(() => undefined);
-    this.#memory = new Memory(this.#database, options.workspaceId, () => this.#browser.nowMs());
+    this.#door = new DatabaseDoor(this.#browser);
+    this.#memory = new Memory(this.#door, options.workspaceId, () => this.#browser.nowMs());
     this.#pending = new PendingEdits({
       browser: this.#browser,
-      database: this.#database,
+      door: this.#door,
       workspaceId: options.workspaceId,
       linkMark: this.#linkMark,
+      pathOf: (fileId) => this.#paths.get(fileId) ?? "",
       onChange: () => this.#relight(),
+      onLeft: () => void this.#takeOver(),
     });
     this.#connection = new Connection({
       url: new URL(`ws/${options.workspaceId}`, options.base).href.replace(/^http/, "ws"),
@@ -184,6 +188,15 @@ export class WorkspaceSession implements Session {
 
   // -- the rest of the UI's side
 
+  async setAsideText(): Promise<string> {
+    await this.#pending.refreshAside();
+    return asideText(this.#pending.aside);
+  }
+
+  discardSetAside(): void {
+    this.#pending.discardAside();
+  }
+
   setProfile(name: string, color: string): void {
     this.#profile = { name, color };
     saveProfile(this.#browser, this.#profile);
@@ -197,14 +210,18 @@ export class WorkspaceSession implements Session {
   close(): void {
     this.#connection.close();
     this.#cancelClaim?.();
-    for (const document of this.#documents.values()) document.close();
+    const closing = [...this.#documents.values()].map((document) => document.close());
     this.#documents.clear();
+    this.#pending.leave();
+    void this.#release(closing);
+  }
+
+  /** The database goes last: what the documents remember, and what that lets go, must have reached it. */
+  async #release(closing: readonly Promise<void>[]): Promise<void> {
+    await Promise.allSettled(closing);
+    await this.#pending.settle();
     this.#pending.close();
-    const release = async (): Promise<void> => {
-      await this.#pending.settle();
-      (await this.#database).close();
-    };
-    release().catch(() => undefined);
+    this.#door.close();
   }
 
   // -- the connection's side
@@ -231,6 +248,7 @@ export class WorkspaceSession implements Session {
       document.judge();
       document.open();
     }
+    if (this.#hasBegun) void this.#takeOver();
     this.#begin();
   }
 
@@ -251,7 +269,7 @@ export class WorkspaceSession implements Session {
   #takeFiles(changed: readonly FileRecord[], isFull: boolean): void {
     const files = new Map(isFull ? [] : this.files.value);
     for (const record of changed) files.set(record.file_id, record);
-    this.files.set(files);
+    this.#setFiles(files);
     const role = this.role.value;
     if (role !== null) {
       const { workspaceId } = this;
@@ -265,7 +283,13 @@ export class WorkspaceSession implements Session {
       void this.#memory.putWorkspace(known);
     }
     for (const record of changed) this.#guard(record.file_id, (document) => document.recordChanged(record));
+    for (const document of [...this.#documents.values()]) if (!files.has(document.fileId)) document.gone();
     this.#adopt(this.#waiting.splice(0));
+  }
+
+  #setFiles(files: ReadonlyMap<number, FileRecord>): void {
+    for (const record of files.values()) this.#paths.set(record.file_id, record.path);
+    this.files.set(files);
   }
 
   #takeMembers(changed: readonly MemberRecord[], left: readonly number[], isFull: boolean): void {
@@ -339,7 +363,7 @@ export class WorkspaceSession implements Session {
     if (known === null || this.#wasWelcomed) return;
     this.title.set(known.title);
     this.role.set(known.role);
-    this.files.set(new Map(known.files.map((record) => [record.file_id, record])));
+    this.#setFiles(new Map(known.files.map((record) => [record.file_id, record])));
     this.#begin();
   }
 
@@ -347,17 +371,22 @@ export class WorkspaceSession implements Session {
   #begin(): void {
     if (this.#hasBegun || this.role.value === null) return;
     this.#hasBegun = true;
-    if (this.role.value === "viewer") {
-      this.#isPendingKnown = true;
-      this.#relight();
-    } else {
-      void this.#claim();
-    }
+    void this.#claim();
+  }
+
+  /** Another page has gone: what it left is claimed without waiting, as far as it can be sent now. */
+  async #takeOver(): Promise<void> {
+    // Offline, a page that is being reloaded should find its own text again.
+    if (!this.#connection.isOnline || !this.#hasBegun || this.role.value === "viewer") return;
+    this.#adopt(await this.#pending.claim(false));
   }
 
   async #claim(): Promise<void> {
-    this.#adopt(await this.#pending.claim(false));
-    this.#adopt(await this.#pending.claim(true));
+    if (this.role.value !== "viewer") {
+      this.#adopt(await this.#pending.claim(false));
+      this.#adopt(await this.#pending.claim(true));
+    }
+    await this.#pending.refreshAside();
     this.#isPendingKnown = true;
     this.#relight();
     if (this.status.value.kind === "closed") return;
@@ -374,11 +403,11 @@ export class WorkspaceSession implements Session {
       const fitting = kept.filter((entry) => entry.epoch === epoch);
       const strange = kept.filter((entry) => entry.epoch !== epoch);
       if (record === undefined || record.deleted_at_ms !== null) {
-        if (record === undefined && this.#wasWelcomed) this.#pending.setAside(kept, Code.FILE_UNKNOWN);
+        if (record === undefined && this.#wasWelcomed) this.#pending.putAside(kept, Code.FILE_UNKNOWN);
         else this.#waiting.push(...kept);
         continue;
       }
-      if (this.#wasWelcomed) this.#pending.setAside(strange, Code.EPOCH_CHANGED);
+      if (this.#wasWelcomed) this.#pending.putAside(strange, Code.EPOCH_CHANGED);
       else this.#waiting.push(...strange);
       if (fitting.length > 0) this.#documentOf(record).adopt(fitting);
     }
@@ -402,10 +431,12 @@ export class WorkspaceSession implements Session {
   }
 
   #closeIfDone(document: SharedDocument): void {
-    if (document.users > 0 || document.unsaved.value > 0) return;
+    if (document.users > 0 || (document.unsaved.value > 0 && !document.isHopeless)) return;
     if (this.#documents.get(document.fileId) !== document) return;
     this.#documents.delete(document.fileId);
-    document.close();
+    // Nobody sees it any more, and it would wait for ever: its edits are looked at and discarded by themselves.
+    this.#pending.putAside(document.release(), document.refused.value?.code ?? 0);
+    void document.close();
   }
 
   #surroundings(): DocumentSurroundings {
@@ -428,21 +459,18 @@ export class WorkspaceSession implements Session {
   // -- the light
 
   #relight(): void {
-    const total = this.#waiting.reduce((sum, entry) => sum + entry.edits, 0);
+    const aside = [...this.#pending.aside].reduce((sum, record) => sum + record.edits, 0);
+    this.setAside.set({ count: aside });
+    const total = this.#waiting.reduce((sum, entry) => sum + entry.edits, aside);
     const count = [...this.#documents.values()].reduce((sum, document) => sum + document.unsaved.value, total);
     this.light.set(this.#lightOf(count));
   }
 
   #lightOf(count: number): Light {
-    const { isFailing, unkeptEdits } = this.#pending;
+    const kept = this.#pending.unkeptEdits === 0;
     const status = this.status.value;
-    if (status.kind === "closed") return { kind: "closed", count, kept: unkeptEdits === 0, reason: status.reason };
-    if (status.kind === "offline") {
-      // A write takes milliseconds: the edit is counted when it is kept, so that the light never says so too early.
-      if (isFailing && unkeptEdits > 0) return { kind: "offline", count, kept: false };
-      return { kind: "offline", count: Math.max(0, count - unkeptEdits), kept: true };
-    }
-    const kept = !(isFailing && unkeptEdits > 0);
+    if (status.kind === "closed") return { kind: "closed", count, kept, reason: status.reason };
+    if (status.kind === "offline") return { kind: "offline", count, kept };
     if (status.kind === "connecting" || !this.#isPendingKnown) return { kind: "connecting", count, kept };
     return count === 0 ? { kind: "saved" } : { kind: "unsaved", count, kept };
   }

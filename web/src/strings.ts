@@ -11,6 +11,14 @@ function counted(count: number, one: string, many: string): string {
 
 export const edits = (count: number): string => counted(count, "edit", "edits");
 
+/** Where unsaved edits are: in this browser's storage, on their way there, or in this tab and nowhere else. */
+export type Keeping = "kept" | "writing" | "tab";
+
+/** Nothing is said while they are on their way into storage. */
+function whereKept(before: string, keeping: Keeping): string {
+  return keeping === "writing" ? "" : `${before}${keeping === "kept" ? "kept here" : "only in this tab"}`;
+}
+
 export const strings = {
   product: "Carets",
   tagline: "Write code together. What you type is saved before anyone else sees it.",
@@ -18,7 +26,7 @@ export const strings = {
   home: {
     create: "New workspace",
     title: "Title",
-    titlePlaceholder: "Optional, for example “Parser rewrite”",
+    titlePlaceholder: "Optional",
     token: "Create token",
     tokenHint: "This server asks for its token before it creates a workspace. Whoever runs it can tell you.",
     submit: "Create workspace",
@@ -41,6 +49,7 @@ export const strings = {
     home: "All workspaces",
     files: "Files",
     share: "Share",
+    peopleOffline: "People: not known while offline",
     people: (count: number): string => (count === 1 ? "People: only you" : `People: ${count} here`),
     you: "You and this page",
   },
@@ -72,7 +81,6 @@ export const strings = {
   tabs: {
     label: "Open files",
     close: (path: string): string => `Close ${path}`,
-    unsaved: (count: number): string => `${edits(count)} not saved yet`,
   },
 
   editor: {
@@ -99,19 +107,17 @@ export const strings = {
   light: {
     label: "Durability",
     connecting: "Connecting…",
-    connectingWith: (count: number, kept: boolean): string =>
-      `Connecting… ${edits(count)} ${kept ? "kept here" : "only in this tab"}`,
+    connectingWith: (count: number, keeping: Keeping): string =>
+      `Connecting… ${edits(count)}${whereKept(" ", keeping)}`,
     saved: "All saved",
     saving: "Saving…",
-    unsaved: (count: number, kept: boolean): string =>
-      `${edits(count)} not saved yet${kept ? "" : ", only in this tab"}`,
+    unsaved: (count: number, keeping: Keeping): string =>
+      `${edits(count)} not saved yet${keeping === "tab" ? ", only in this tab" : ""}`,
     offlineSaved: "Offline, all saved",
-    offline: (count: number, kept: boolean): string =>
-      `Offline, ${kept ? "kept here" : "only in this tab"} · ${edits(count)}`,
+    offline: (count: number, keeping: Keeping): string => `Offline${whereKept(", ", keeping)} · ${edits(count)}`,
     broken: "A view broke",
     closedSaved: "Disconnected",
-    closed: (count: number, kept: boolean): string =>
-      `Disconnected, ${kept ? "kept here" : "only in this tab"} · ${edits(count)}`,
+    closed: (count: number, keeping: Keeping): string => `Disconnected${whereKept(", ", keeping)} · ${edits(count)}`,
     retryIn: (seconds: number): string => `retrying in ${seconds} s`,
     retryNow: "Retry now",
     explain: {
@@ -232,5 +238,13 @@ export const strings = {
     closed: (reason: string): string => `The session has ended: ${reason}`,
     offlineTab: "No connection, and this browser cannot keep edits: leave this tab open.",
     dismiss: "Dismiss",
+  },
+  setAside: {
+    kept: (count: number): string =>
+      count === 1 ? "1 edit could not be put into its file." : `${count} edits could not be put into their files.`,
+    detail: "The file is gone, has another history, or did not take them. They are kept in this browser.",
+    copy: "Copy the text",
+    discard: "Discard",
+    discardSure: "Discard for good",
   },
 } as const;

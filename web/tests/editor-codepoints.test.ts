@@ -3,7 +3,8 @@ import { EditorSelection } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { describe, expect, test } from "vitest";
 import { documentOf } from "../src/editor/binding";
-import { splitsCharacter, wellFormed, wholeChange, wholeCharacters, withLineFeeds } from "../src/editor/codepoints";
+import { splitsCharacter, wholeChange, wholeCharacters, withLineFeeds } from "../src/editor/codepoints";
+import { wellFormed } from "../src/reentry";
 import { chance, HeadlessView, hasHalves } from "./editor-headless";
 
 const FACE = "😀"; // D83D DE00

@@ -104,3 +104,27 @@ test("the HTTP calls say what they want, and refuse with the server's words", as
   const offline = (() => Promise.reject(new TypeError("net"))) as unknown as typeof fetch;
   await expect(links.serverStatus("http://h/", offline)).rejects.toThrow("cannot be reached");
 });
+
+test("a workspace chosen from the list opens with the strongest key, in a tab that was a viewer's before too", () => {
+  const tab = new Tab(new Machine(), null);
+  links.rememberVisit(tab, { workspaceId: ID, title: "Work", key: "owner-key", role: "owner" });
+  links.rememberVisit(tab, { workspaceId: ID, title: "Work", key: "viewer-key", role: "viewer" });
+  expect(links.tabKey(tab, place(null))).toBe("viewer-key");
+  const [recent] = links.recentWorkspaces(tab);
+  if (recent === undefined) throw new Error("nothing is remembered");
+  expect(links.strongestKey(recent)).toEqual({ role: "owner", key: "owner-key" });
+  links.chooseStrongest(tab, recent);
+  expect(links.tabKey(tab, place(null))).toBe("owner-key");
+  expect(links.strongestKey({ ...recent, keys: {} })).toBeNull();
+});
+
+test("the create token of an address is there for the tab's next workspaces, and in no other tab", () => {
+  const machine = new Machine();
+  const [tab, other] = [new Tab(machine, null), new Tab(machine, null)];
+  expect(links.createToken(tab, "http://host/")).toBe("");
+  expect(links.createToken(tab, "http://host/#create=T%2B1")).toBe("T+1");
+  expect(links.createToken(tab, "http://host/")).toBe("T+1");
+  links.keepCreateToken(tab, "typed");
+  expect(links.createToken(tab, "http://host/")).toBe("typed");
+  expect(links.createToken(other, "http://host/")).toBe("");
+});

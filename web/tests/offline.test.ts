@@ -304,7 +304,7 @@ test("the light never says kept before the database has said so", async () => {
   tab.cut();
   await machine.advance(100);
   file.text.insert(0, "x");
-  expect(session.light.value).toEqual({ kind: "offline", count: 0, kept: true });
+  expect(session.light.value).toEqual({ kind: "offline", count: 1, kept: false });
   await machine.advance(100);
   expect(session.light.value).toEqual({ kind: "offline", count: 1, kept: true });
 });

@@ -10,9 +10,7 @@
  */
 import { type ChangeSpec, EditorState, type Extension, type Text } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
-
-/** What stands in place of half a character, as in every decoder. Source: Unicode 16, 3.9, U+FFFD substitution. */
-const REPLACEMENT = "\uFFFD";
+import { wellFormed } from "../reentry";
 
 /** The line end of every document. A CodeMirror document with another one has other offsets than its Y.Text. */
 export const LINE_END = "\n";
@@ -23,11 +21,6 @@ const isLow = (unit: number): boolean => unit >= 0xdc00 && unit <= 0xdfff;
 /** Return `text` with `\n` as its only line end. */
 export function withLineFeeds(text: string): string {
   return text.includes("\r") ? text.replace(/\r\n?/g, LINE_END) : text;
-}
-
-/** Return `text` with each lone surrogate replaced. */
-export function wellFormed(text: string): string {
-  return text.replace(/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g, REPLACEMENT);
 }
 
 function unitAt(doc: Text, position: number): number {

@@ -20,6 +20,8 @@ export class OpenFiles {
   unsaved = $state.raw<ReadonlySet<number>>(new Set());
   /** Files whose view broke: what was typed there last may not have reached the document. */
   broken = $state.raw<ReadonlySet<number>>(new Set());
+  /** The file whose editor is to have the keyboard once it is there; null when nobody asked for that. */
+  wanted = $state<number | null>(null);
   private readonly session: Session;
   private readonly drawer: Drawer | null;
   private readonly key: string;
@@ -39,11 +41,14 @@ export class OpenFiles {
     }
     const isKept = kept.active !== null && this.list.some((each) => each.fileId === kept.active);
     this.active = isKept ? kept.active : (this.list.at(-1)?.fileId ?? null);
+    this.wanted = this.active;
   }
 
-  open(fileId: number): void {
+  /** `toType`: the keyboard goes along, as when a file was clicked, and not when arrows go through the tabs. */
+  open(fileId: number, toType = true): void {
     if (!this.list.some((each) => each.fileId === fileId)) this.add(fileId);
     this.active = fileId;
+    this.wanted = toType ? fileId : null;
     this.keep();
   }
 
@@ -52,6 +57,7 @@ export class OpenFiles {
     if (at < 0) return;
     this.list = this.list.filter((each) => each.fileId !== fileId);
     if (this.active === fileId) this.active = this.list[Math.min(at, this.list.length - 1)]?.fileId ?? null;
+    if (this.wanted === fileId) this.wanted = null;
     this.watches.get(fileId)?.();
     this.watches.delete(fileId);
     this.mark(fileId, false);

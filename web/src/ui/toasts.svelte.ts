@@ -3,6 +3,8 @@
  *
  * Owns: which are shown. Does not know: who says them.
  */
+import { RefusedError } from "../errors";
+import { strings } from "../strings";
 
 export interface Toast {
   readonly id: number;
@@ -29,3 +31,8 @@ class Toasts {
 }
 
 export const toasts = new Toasts();
+
+/** What to say of an action that failed. */
+export function faultOf(error: unknown): string {
+  return error instanceof RefusedError ? error.message : strings.files.failed;
+}

@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import type { Light } from "../src/model";
+import { asksBeforeLeaving, gistOf, lookOf } from "../src/ui/light";
+
+const offline = (count: number, kept = true): Light => ({ kind: "offline", count, kept });
+
+test("edits are counted at once, wherever they are, and never called saved", () => {
+  for (const keeping of ["kept", "writing", "tab"] as const) {
+    for (const kind of ["connecting", "unsaved", "offline"] as const) {
+      const { words } = lookOf({ kind, count: 3, kept: keeping === "kept" }, keeping, true);
+      expect(words).toContain("3 edits");
+      expect(words).not.toMatch(/all saved/i);
+    }
+  }
+});
+
+test("storage that is merely writing is neither red nor called kept", () => {
+  const look = lookOf(offline(1, false), "writing", true);
+  expect(look).toMatchObject({ tone: "wait", words: "Offline · 1 edit" });
+  expect(lookOf(offline(1, false), "tab", true)).toMatchObject({
+    tone: "bad",
+    words: "Offline, only in this tab · 1 edit",
+  });
+  expect(lookOf(offline(1), "kept", true)).toMatchObject({ tone: "wait", words: "Offline, kept here · 1 edit" });
+});
+
+test("another count is not said aloud, another kind, tone or place is", () => {
+  const gist = (light: Light, keeping: "kept" | "writing" | "tab"): string =>
+    gistOf(light, keeping, lookOf(light, keeping, true));
+  expect(gist(offline(2), "kept")).toBe(gist(offline(1), "kept"));
+  expect(gist(offline(2, false), "writing")).toBe(gist(offline(1), "kept"));
+  expect(gist(offline(1, false), "tab")).not.toBe(gist(offline(1), "kept"));
+  expect(gist({ kind: "unsaved", count: 1, kept: true }, "kept")).not.toBe(gist(offline(1), "kept"));
+});
+
+test("leaving asks while edits are in this tab only, online or not", () => {
+  expect(asksBeforeLeaving(offline(1, false))).toBe(true);
+  expect(asksBeforeLeaving({ kind: "unsaved", count: 1, kept: false })).toBe(true);
+  expect(asksBeforeLeaving({ kind: "connecting", count: 1, kept: false })).toBe(true);
+  expect(asksBeforeLeaving(offline(1))).toBe(false);
+  expect(asksBeforeLeaving(offline(0, false))).toBe(false);
+  expect(asksBeforeLeaving({ kind: "saved" })).toBe(false);
+});
