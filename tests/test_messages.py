@@ -100,8 +100,8 @@ def test_a_refusal_says_what_and_why_and_what_to_do() -> None:
         "type": "refused",
         "code": 4428,
         "name": "path_taken",
-        "text": "Another file has this path. a.py",
-        "next_step": "Go on; choose another path.",
+        "text": "Another file has this path: a.py.",
+        "next_step": "Choose another path.",
         "file_id": 3,
         "request": 0,
     }
