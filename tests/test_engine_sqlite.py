@@ -298,10 +298,6 @@ async def test_a_secret_is_made_once(engine: SqliteUnderTest) -> None:
     assert await asyncio.gather(*both) == [b"one", b"one"]
     await engine.restart()
     assert await engine.store.get_or_create_secret("signing", lambda: b"other") == b"one"
-    assert await engine.store.read_meta("create") is None
-    await engine.store.write_meta("create", b"\0")
-    await engine.store.write_meta("create", b"\1")
-    assert await engine.store.read_meta("create") == b"\1"
     assert stat.S_IMODE(engine.path.stat().st_mode) == 0o600
 
 

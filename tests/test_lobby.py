@@ -10,7 +10,7 @@ import pytest
 from carets import limits
 from carets.errors import Code, Refused, Unavailable
 from carets.protocol import access
-from carets.rooms.store import StoreFailed
+from carets.rooms.store import LinkRecord, StoreFailed, WorkspaceRecord
 from tests.stage import ROOM_ID, Stage, settled
 
 
@@ -166,6 +166,37 @@ async def test_draining_ends_even_when_the_store_does_not_answer(stage: Stage, m
         await stage.lobby.drain()
     assert ann.line.closed_with is not None
     assert ann.saved == saved
+
+
+async def test_a_room_that_opens_during_the_drain_lets_nobody_in(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, load = asyncio.Event(), stage.store.load_workspace
+
+    async def load_late(workspace_id: str) -> WorkspaceRecord | None:
+        await loaded.wait()
+        return await load(workspace_id)
+
+    monkeypatch.setattr(stage.store, "load_workspace", load_late)
+    stage.lobby.rooms.clear()
+    coming = asyncio.create_task(stage.lobby.enter(ROOM_ID))
+    await settled()
+    await stage.lobby.drain()
+    loaded.set()
+    with pytest.raises(Unavailable):
+        await coming
+
+
+async def test_links_that_are_made_at_once_keep_to_their_limit(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = stage.store.put_link
+
+    async def put_late(workspace_id: str, link: LinkRecord) -> None:
+        await settled()
+        await put(workspace_id, link)
+
+    monkeypatch.setattr(stage.store, "put_link", put_late)
+    monkeypatch.setattr(limits, "LINKS_MAX", len(stage.room.links) + 1)
+    new = [stage.lobby.new_link("viewer", str(number), None).record for number in range(3)]
+    ends = await asyncio.gather(*(stage.room.put_link(link) for link in new), return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), Refused, Refused]
 
 
 async def test_refusals_are_counted(stage: Stage) -> None:

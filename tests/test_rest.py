@@ -96,6 +96,12 @@ async def test_health_is_bad_while_commits_fail(server: Running, url: str, http:
         assert (response.status, await response.json()) == (503, {"status": "unavailable"})
 
 
+async def test_a_body_that_cannot_be_unpacked_is_the_clients_mistake(url: str, http: aiohttp.ClientSession) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with http.post(url + "/api/workspaces", data=b"no gzip at all", headers=headers) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (400, Code.BODY_MALFORMED)
+
+
 async def test_an_open_server_lets_editors_in_without_a_key_and_owners_never(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:

@@ -486,11 +486,6 @@ class SqliteStore:
 
         return await self._read(read)
 
-    async def write_meta(self, name: str, value: bytes) -> None:
-        """Keep a value of the server itself, in place of the one before."""
-        sql = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        await self._writer.write(lambda connection: _do_one(connection, "", sql, (name, value)))
-
     async def get_or_create_secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The value of this name; made once, by `make`, and durable before anybody sees it."""
 

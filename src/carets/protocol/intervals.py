@@ -25,12 +25,11 @@ Python: a hostile list of a million ranges must cost one reading, not a million 
 class Intervals:
     """A set of clocks below 2^32, at eight bytes an interval."""
 
-    __slots__ = ("_ends", "_starts", "total")
+    __slots__ = ("_ends", "_starts")
 
     def __init__(self, ranges: Iterable[Range] = ()) -> None:
         self._starts = array("I")
         self._ends = array("I")
-        self.total = 0
         self._merge(ranges)
 
     def __iter__(self) -> Iterator[Range]:
@@ -72,11 +71,9 @@ class Intervals:
         if first == after:
             starts.insert(first, start)
             ends.insert(first, end)
-            self.total += end - start
             return
         start = min(start, starts[first])
         end = max(end, ends[after - 1])
-        self.total += end - start - sum(ends[first:after]) + sum(starts[first:after])
         starts[first] = start
         ends[first] = end
         if after - first > 1:
@@ -94,4 +91,3 @@ class Intervals:
             elif end > last:
                 ends[-1] = last = end
         self._starts, self._ends = starts, ends
-        self.total = sum(ends) - sum(starts)
