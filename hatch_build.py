@@ -31,6 +31,16 @@ BUILD_HEX_DIGITS = 12
 # What Vite reads from web/ itself; the folders src/ and public/ count whole, tests apart.
 SOURCES = ("index.html", "package.json", "package-lock.json", "svelte.config.js", "tsconfig.json", "vite.config.ts")
 
+# What a browser needs of the package. Its lock names packages of other hosts, which nobody here asks.
+PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip")
+PYODIDE_NOTICE = """\
+Pyodide {version}, unchanged: CPython and its standard library, compiled to WebAssembly.
+
+Pyodide is under the Mozilla Public License 2.0, <https://mozilla.org/MPL/2.0/>;
+its source is at <https://github.com/pyodide/pyodide/tree/{version}>.
+CPython is under the Python Software Foundation License 2, <https://docs.python.org/3/license.html>.
+"""
+
 
 class PageBuildHook(BuildHookInterface[Any]):
     """Hatchling's way in."""
@@ -61,7 +71,9 @@ def build_page(root: Path) -> None:
         environment = _environment() | {"CARETS_BUILD": build, "CARETS_PAGE": str(fresh), "NODE_ENV": "production"}
         vite = web / "node_modules" / "vite" / "bin" / "vite.js"
         _run([str(_node()), str(vite), "build", "--logLevel", "warn"], web, environment)
-        _compress(fresh / "assets")
+        copy_pyodide(web / "node_modules" / "pyodide", fresh / "run")
+        for folder in (fresh, *(path for path in fresh.rglob("*") if path.is_dir())):
+            _compress(folder)
         (fresh / "build.json").write_text(json.dumps({"build": build}) + "\n")
         if page.exists():
             page.rename(old)
@@ -70,10 +82,23 @@ def build_page(root: Path) -> None:
         print(f"page: built {build}", file=sys.stderr)
 
 
-def _compress(assets: Path) -> None:
-    """Put a gzipped file beside every text that gains by it; the server sends it to whoever takes it."""
-    for path in sorted(assets.iterdir()):
-        if path.suffix in {".js", ".css", ".svg"}:
+def copy_pyodide(package: Path, run: Path) -> None:
+    """Put Python for the browser into `run`/pyodide-VERSION, unchanged, and a note of whose it is.
+
+    Why it is in the wheel: docs/decisions/0008-pyodide-in-the-wheel.md.
+    """
+    version = json.loads((package / "package.json").read_text())["version"]
+    folder = run / f"pyodide-{version}"
+    folder.mkdir(parents=True)
+    for name in PYODIDE_FILES:
+        shutil.copyfile(package / name, folder / name)
+    (folder / "NOTICE.txt").write_text(PYODIDE_NOTICE.format(version=version))
+
+
+def _compress(folder: Path) -> None:
+    """Put a gzipped file beside every file that gains by it; the server sends it to whoever takes it."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in {".js", ".mjs", ".css", ".svg", ".wasm"}:
             packed = gzip.compress(path.read_bytes(), 9, mtime=0)
             if len(packed) < path.stat().st_size:
                 path.with_name(path.name + ".gz").write_bytes(packed)

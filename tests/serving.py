@@ -66,7 +66,7 @@ class ServerProcess:
         found = _ADDRESS.search(line)
         assert found, f"the server did not start: {line!r}\n{self.log}"
         self.url, self.create_token = found[1], found[2] or ""
-        self.port = int(self.url.rsplit(":", 1)[1])
+        self.port = int(self.url.split(":")[2].partition("/")[0])
 
     def signal(self, number: Signals) -> None:
         """Send it a signal."""

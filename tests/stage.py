@@ -21,7 +21,16 @@ from carets.protocol.messages import FileRecord
 from carets.rooms.lobby import Lobby
 from carets.rooms.member import Member
 from carets.rooms.room import Room, Surroundings
-from carets.rooms.store import Batch, Checkpoint, FileLog, LinkRecord, LogEntry, StoreFailed, WorkspaceRecord
+from carets.rooms.store import (
+    Batch,
+    ChatEntry,
+    Checkpoint,
+    FileLog,
+    LinkRecord,
+    LogEntry,
+    StoreFailed,
+    WorkspaceRecord,
+)
 
 KEYS = {"viewer": "viewer-key", "editor": "editor-key", "owner": "owner-key"}
 ROOM_ID = "workspace-1"
@@ -67,6 +76,9 @@ class MemoryStore:
         record = self.workspaces[batch.workspace_id]
         files = {file.file_id: file for file in record.files} | {file.file_id: file for file in batch.files}
         record.files = list(files.values())
+        for entry in batch.chat:
+            assert entry.chat_id == len(record.chat) + 1, "the chat goes on where it ended"
+            record.chat.append(entry)
         for append in batch.appends:
             log = self.logs.setdefault((batch.workspace_id, append.file_id), [])
             assert append.seq == len(log) + 1, "the log goes on where it ended"
@@ -94,6 +106,16 @@ class MemoryStore:
 
     async def quarantine(self, workspace_id: str, file_id: int, seq: int) -> None:
         self.quarantined.add((workspace_id, file_id, seq))
+
+    async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
+        await self.gate.wait()
+        self._check()
+        record = self.workspaces[workspace_id]
+        record.title, record.deleted_at_ms = title, deleted_at_ms
+
+    async def read_chat(self, workspace_id: str, before_id: int, count_max: int) -> list[ChatEntry]:
+        self._check()
+        return [entry for entry in self.workspaces[workspace_id].chat if entry.chat_id < before_id][-count_max:]
 
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
         self._check()

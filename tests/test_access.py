@@ -48,6 +48,35 @@ def test_a_persons_token_is_good_here_and_nowhere_else() -> None:
         assert access.read_person(SECRET, "workspace-1", forged) is None
 
 
+@given(st.text(st.characters(exclude_categories=()) | st.sampled_from("e\u0301\r\n\t\u202e\u2066\x00"), max_size=40))
+def test_a_message_is_nfc_visible_and_stays_as_it_is(text: str) -> None:
+    try:
+        message = access.clean_message(text)
+    except Refused:
+        return
+    assert access.clean_message(message) == message == unicodedata.normalize("NFC", message).strip()
+    assert not set(message) & set("\r\x00\x1b\x9b\u2028\u202a\u202e\u2066\u2069\ud800")
+
+
+def test_a_message_keeps_its_lines_and_what_scripts_need() -> None:
+    kept = "a\tb\n  c\n\n\u05e9\u200f! \U0001f469\u200d\U0001f4bb"
+    assert access.clean_message(f"\n {kept}\r\n") == kept
+    assert access.clean_message("a\r\nb\rc\u2028d") == "a\nb\nc\nd"
+    assert access.clean_message("\u202ee\x07\u0301") == "\u00e9"
+    assert len(access.clean_message("x" * limits.CHAT_UNITS_MAX)) == limits.CHAT_UNITS_MAX
+    for text in ("", " \n\t", "\x00\u2066", "x" * (limits.CHAT_UNITS_MAX + 1)):
+        with pytest.raises(Refused) as caught:
+            access.clean_message(text)
+        assert caught.value.code is Code.TEXT_INVALID
+
+
+def test_a_person_is_recognised_by_their_own_token_only() -> None:
+    person, token = access.recognise(SECRET, "workspace-1", "", lambda count: b"a" * count)
+    assert access.recognise(SECRET, "workspace-1", token, lambda count: b"b" * count) == (person, token)
+    stranger, other = access.recognise(SECRET, "workspace-2", token, lambda count: b"b" * count)
+    assert (stranger == person, other == token) == (False, False)
+
+
 @given(ANY_TEXT)
 def test_what_is_no_token_is_nobody(token: str) -> None:
     assert access.read_person(SECRET, "workspace-1", token) is None

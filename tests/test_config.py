@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from carets.config import Config, parse
+from carets.config import TOP_NAMES, Config, parse
 from carets.errors import Misconfigured
 
 
 def test_without_anything_it_serves_this_machine_only() -> None:
     config = parse([], {})
-    assert config == Config() == Config("127.0.0.1", 8040, Path("data"), "", "token", open=False, log="text")
+    assert config == Config() == Config("127.0.0.1", 8040, Path("data"), "", "", "token", open=False, log="text")
     assert config.is_loopback_only
     assert not config.needs_create_token
 
@@ -20,8 +20,10 @@ def test_without_anything_it_serves_this_machine_only() -> None:
 def test_the_command_line_counts_before_the_environment() -> None:
     environment = {"CARETS_PORT": "1", "CARETS_HOST": "0.0.0.0", "CARETS_DATA": "/e", "CARETS_OPEN": "yes"}
     environment |= {"CARETS_PUBLIC_URL": "https://e.example/", "CARETS_CREATE": "open", "CARETS_LOG": "json"}
+    environment |= {"CARETS_BASE_PATH": "/e"}
     config = parse([], environment)
-    assert config == Config("0.0.0.0", 1, Path("/e"), "https://e.example", "open", open=True, log="json")
+    assert config == Config("0.0.0.0", 1, Path("/e"), "https://e.example", "/e", "open", open=True, log="json")
+    assert parse(["--base-path", "/d"], environment).base_path == "/d"
     given = parse(["--port", "2", "--host", "::1", "--data", "d", "--create", "token", "--log", "text"], environment)
     assert (given.port, given.host, given.data, given.create, given.log) == (2, "::1", Path("d"), "token", "text")
     assert given.public_url == "https://e.example"
@@ -29,7 +31,7 @@ def test_the_command_line_counts_before_the_environment() -> None:
 
 def test_an_empty_variable_counts_as_not_set() -> None:
     # An empty host once was every network of the machine.
-    names = ("HOST", "PORT", "DATA", "PUBLIC_URL", "CREATE", "OPEN", "LOG")
+    names = ("HOST", "PORT", "DATA", "PUBLIC_URL", "BASE_PATH", "CREATE", "OPEN", "LOG")
     assert parse([], {f"CARETS_{name}": "" for name in names}) == Config()
 
 
@@ -97,6 +99,43 @@ def test_a_wrong_variable_is_said(environment: dict[str, str], words: str) -> No
     with pytest.raises(Misconfigured, match=words) as caught:
         parse([], environment)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given,kept",
+    [("/carets", "/carets"), ("/carets/", "/carets"), ("/a/b-c_d.e~f", "/a/b-c_d.e~f"), ("/", ""), ("/wx", "/wx")],
+)
+def test_a_base_path_is_kept(given: str, kept: str) -> None:
+    assert parse(["--base-path", given], {}).base_path == kept
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "carets",
+        "/a//b",
+        "/a/../b",
+        "/.a",
+        "/a b",
+        "/é",
+        "/a?b",
+        "/a#b",
+        '/a"b',
+        "/a%20b",
+        "https://a.example/b",
+        "/a\n",
+    ],
+)
+def test_what_is_no_plain_path_is_no_base_path(path: str) -> None:
+    with pytest.raises(Misconfigured, match="--base-path"):
+        parse(["--base-path", path], {})
+
+
+@pytest.mark.parametrize("name", TOP_NAMES)
+def test_a_base_path_is_not_one_of_our_own(name: str) -> None:
+    for path in (f"/{name}", f"/{name}/below"):
+        with pytest.raises(Misconfigured, match="--base-path may not begin"):
+            parse(["--base-path", path], {})
 
 
 def test_an_empty_host_is_no_address() -> None:

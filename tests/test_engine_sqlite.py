@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from carets.engines.sqlite_file import APPLICATION_ID, LOG_PAGES_MAX, MIGRATIONS
 from carets.errors import Misconfigured
 from carets.protocol.messages import FileRecord
 from carets.rooms.store import Batch, Checkpoint, FileAppend, LogEntry, StoreFailed
-from tests.suites.store_promises import ANN, BOB, ROOM, StorePromises, bytes_of, entry, link, record, updates
+from tests.suites.store_promises import ANN, BOB, ROOM, StorePromises, bytes_of, entry, link, record, said, updates
 
 if TYPE_CHECKING:
     from sqlite3 import _Parameters
@@ -380,6 +381,58 @@ def test_a_migration_that_fails_leaves_the_schema_before_it(tmp_path: Path, monk
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
     connection.close()
+
+
+def make_schema_1(path: Path) -> None:
+    """A file as the first release left it: the first migration alone, and a workspace with what it then had."""
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(
+            f"BEGIN; {MIGRATIONS[0]} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;"
+            "INSERT INTO meta VALUES ('signing', x'00ff');"
+            f"INSERT INTO workspaces VALUES (7, '{ROOM}', 'A title', 1700000000000);"
+            "INSERT INTO links VALUES"
+            f" (1, 7, 'link-a', 'editor', x'{link('link-a').key_hash.hex()}', '', 5, NULL, NULL);"
+            "INSERT INTO documents VALUES (3, 7, 1, 'e1');"
+            "INSERT INTO files VALUES (7, 1, 3, 'a.py', 'lf', NULL);"
+            "INSERT INTO paths VALUES (7, 'a.py', 3);"
+            f"INSERT INTO log VALUES (3, 1, 2, x'{encode_record([entry(1), entry(2)]).hex()}');"
+            "INSERT INTO client_ids VALUES (3, 77, 'person:ann'); COMMIT;"
+        )
+    connection.close()
+
+
+async def test_a_file_of_schema_1_opens_with_all_that_it_had_and_takes_chat(tmp_path: Path) -> None:
+    path = tmp_path / "carets.db"
+    make_schema_1(path)
+    store = SqliteStore.open(path)
+    kept = replace(record(), links=[link("link-a")])
+    assert await store.load_workspace(ROOM) == kept
+    log = await store.load_file(ROOM, 1)
+    assert (log.updates, log.owners) == (bytes_of(1, 2), {77: ANN})
+    assert await store.read_meta("signing") == b"\x00\xff"
+    await store.append(replace(updates(3), chat=[said(1)]))
+    await store.put_workspace(ROOM, "Another", 9)
+    await store.close()
+    store = SqliteStore.open(path)
+    assert await store.load_workspace(ROOM) == replace(kept, title="Another", deleted_at_ms=9, chat=[said(1)])
+    assert (await store.load_file(ROOM, 1)).seq == 3
+    await store.close()
+
+
+def test_a_migration_that_stops_half_way_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "carets.db"
+    make_schema_1(path)
+    second = MIGRATIONS[1]
+    monkeypatch.setattr("carets.engines.sqlite_file.MIGRATIONS", (MIGRATIONS[0], second + "CREATE TABLE meta (x);"))
+    with pytest.raises(Misconfigured):
+        SqliteStore.open(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'chat'").fetchone() == (0,)
+    connection.close()
+    monkeypatch.setattr("carets.engines.sqlite_file.MIGRATIONS", MIGRATIONS)
+    asyncio.run(SqliteStore.open(path).close())
 
 
 # -- the data directory

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from carets import limits
 from carets.errors import FINAL, TABLE, CaretsError, Code, Refused, Unavailable
 
 SOURCES = Path(__file__).resolve().parent.parent / "src"
@@ -19,7 +20,7 @@ PERMANENT = {
     "EPOCH_CHANGED": 4430, "CLIENT_ID_TAKEN": 4431, "CLIENT_IDS_TOO_MANY": 4432, "DOCUMENT_TOO_LARGE": 4433,
     "FILE_NOT_OPEN": 4434, "OWNER_KEY_IN_QUERY": 4436, "HOST_UNKNOWN": 4437,
     "CREATE_TOKEN_WRONG": 4438, "BODY_TOO_LARGE": 4439, "BODY_MALFORMED": 4440,
-    "LINK_UNKNOWN": 4442, "TEXT_INVALID": 4443, "LINKS_TOO_MANY": 4444,
+    "LINK_UNKNOWN": 4442, "TEXT_INVALID": 4443, "LINKS_TOO_MANY": 4444, "WORKSPACE_DELETED": 4445,
     "UNAVAILABLE": 4500, "DRAINING": 4501, "ROOM_FULL": 4502, "SILENT": 4503, "INTERNAL": 4504,
 }  # fmt: skip
 """Clients know these. A number may be added here, never changed and never given to another name."""
@@ -58,3 +59,7 @@ def test_each_kind_of_error_is_raised_with_numbers_of_its_kind() -> None:
         for kind, name in raised.findall(path.read_text()):
             may_retry = kind in ("Unavailable", "StoreFailed")
             assert (Code[name] not in FINAL) == may_retry, f"{path.name}: {kind}(Code.{name})"
+
+
+def test_what_can_be_restored_says_for_how_long() -> None:
+    assert f"within {limits.TOMBSTONE_DAYS} days" in TABLE[Code.WORKSPACE_DELETED].next_step

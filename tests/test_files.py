@@ -149,3 +149,75 @@ def test_whatever_is_done_paths_stay_unique_and_ids_are_never_reused(operations:
         by_path = {record.path: record.file_id for record in table._admitted.values() if record.deleted_at_ms is None}
         assert table._paths == by_path
         assert +table._folders == FileTable(list(table._admitted.values()))._folders
+
+
+# -- folders
+
+
+def paths_of(table: FileTable) -> list[str]:
+    """The admitted paths, tombstones left out."""
+    return [record.path for record in table._admitted.values() if record.deleted_at_ms is None]
+
+
+def test_a_folder_moves_with_all_that_is_below_it_and_nothing_else() -> None:
+    table = table_of("src/a", "src/lib/b", "srcx/c", "src.py", "z")
+    assert [(record.file_id, record.path) for record in table.rename_folder("src", "d/e")] == [
+        (1, "d/e/a"),
+        (2, "d/e/lib/b"),
+    ]
+    assert paths_of(table) == ["d/e/a", "d/e/lib/b", "srcx/c", "src.py", "z"]
+    assert table.create("src", "lf", "e").path == "src", "the old folder is gone"
+    assert refused(table.create, "d/e", "lf", "e") is Code.PATH_TAKEN
+
+
+def test_a_folder_may_move_up_into_its_own_name_and_to_where_it_is() -> None:
+    table = table_of("a/b/x", "a/b/b/y")
+    assert [record.path for record in table.rename_folder("a/b", "a")] == ["a/x", "a/b/y"]
+    assert [record.path for record in table.rename_folder("a", "a")] == ["a/x", "a/b/y"]
+
+
+@pytest.mark.parametrize(
+    "path,to,code",
+    [
+        ("a", "a/b/c", Code.PATH_INVALID),
+        ("a", "../a", Code.PATH_INVALID),
+        ("a", "x" * 507, Code.PATH_INVALID),
+        ("a", "b", Code.PATH_TAKEN),
+        ("a", "c.py", Code.PATH_TAKEN),
+        ("a", "c.py/d", Code.PATH_TAKEN),
+        ("gone", "d", Code.FILE_UNKNOWN),
+        ("c.py", "d", Code.FILE_UNKNOWN),
+        ("", "d", Code.PATH_INVALID),
+    ],
+)
+def test_a_folder_that_cannot_move_whole_does_not_move_at_all(path: str, to: str, code: Code) -> None:
+    table = table_of("a/x", "a/b/y.py", "a/long.py", "b/z", "c.py", "gone/w")
+    table.delete(6, 1)
+    before = paths_of(table)
+    assert refused(table.rename_folder, path, to) is code
+    assert paths_of(table) == before
+    for each in before:
+        assert refused(table.create, each, "lf", "e") is Code.PATH_TAKEN
+    assert [record.path for record in table.rename_folder("a", "d")] == ["d/x", "d/b/y.py", "d/long.py"]
+
+
+def test_a_folder_is_deleted_at_once_and_its_files_can_come_back_one_by_one() -> None:
+    table = table_of("a/x", "a/b/y", "ab/z")
+    assert [(record.file_id, record.deleted_at_ms) for record in table.delete_folder("a", 7)] == [(1, 7), (2, 7)]
+    assert refused(table.delete_folder, "a", 8) is Code.FILE_UNKNOWN
+    assert paths_of(table) == ["ab/z"]
+    assert table.restore(2, None, 8).path == "a/b/y"
+
+
+def test_what_is_admitted_as_a_whole_is_taken_back_as_a_whole() -> None:
+    table = table_of("a")
+
+    def change() -> None:
+        with table.whole():
+            table.create("b", "lf", "e")
+            table.rename(1, "c")
+            table.create("c", "lf", "e")
+
+    assert refused(change) is Code.PATH_TAKEN
+    assert paths_of(table) == ["a"]
+    assert table.create("b", "lf", "e").file_id == 2

@@ -203,3 +203,141 @@ async def test_refusals_are_counted(stage: Stage) -> None:
     stage.lobby.note(Refused(Code.KEY_WRONG))
     stage.lobby.note(Refused(Code.KEY_WRONG))
     assert stage.lobby.describe()["refusals"] == {4421: 2}
+
+
+# -- deleted workspaces
+
+
+async def refused_to_enter(stage: Stage) -> bool:
+    try:
+        await stage.lobby.enter(ROOM_ID)
+    except Refused as refused:
+        return refused.code is Code.WORKSPACE_DELETED
+    return False
+
+
+async def test_a_deleted_workspace_closes_all_and_lets_nobody_in_until_an_owner_restores_it(stage: Stage) -> None:
+    ann, viewer = await stage.editor(1), stage.join("viewer")
+    ann.type(1, "kept")
+    await settled()
+    await stage.room.delete()
+    for actor in (ann, viewer):
+        assert actor.line.closed_with is not None
+        assert actor.line.closed_with.code is Code.WORKSPACE_DELETED
+        assert actor.told("refused")[-1]["code"] == Code.WORKSPACE_DELETED
+    for is_in_memory in (True, False):
+        for _ in range(2):
+            assert (ROOM_ID in stage.lobby.rooms) is is_in_memory, "who knocks does not bring it back into memory"
+            assert await refused_to_enter(stage)
+        for key, code in (("editor-key", Code.ROLE_TOO_LOW), ("wrong", Code.KEY_WRONG), ("", Code.KEY_WRONG)):
+            with pytest.raises(Refused) as caught:
+                await stage.lobby.restore(ROOM_ID, key)
+            assert caught.value.code is code
+        assert await stage.lobby.restore(ROOM_ID, "owner-key") == "Title"
+        assert await stage.lobby.restore(ROOM_ID, "owner-key") == "Title", "it is there already"
+        stage.room = await stage.lobby.enter(ROOM_ID)
+        assert (await stage.editor(1)).text(1) == "kept"
+        await stage.room.delete()
+        for _ in range(5):
+            stage.now_ms += int(limits.ROOM_IDLE_S * 1000)
+            stage.lobby.sweep()
+            await settled()
+
+
+async def test_a_deletion_that_races_with_a_commit_loses_nothing_that_was_said_to_be_saved(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    stage.store.gate.clear()
+    ann.type(1, "one")
+    await settled()
+    deleting = asyncio.create_task(stage.room.delete())
+    ann.type(1, " two")
+    await settled()
+    stage.store.gate.set()
+    await deleting
+    await settled()
+    assert stage.room.is_clean
+    await stage.lobby.restore(ROOM_ID, "owner-key")
+    stage.room = await stage.lobby.enter(ROOM_ID)
+    text = (await stage.editor(1)).text(1)
+    assert text.startswith("one")
+    assert text == "one two", "what was admitted before everybody was closed is kept, too"
+
+
+async def test_after_thirty_days_a_workspace_stays_deleted(stage: Stage) -> None:
+    await stage.room.delete()
+    stage.now_ms += limits.TOMBSTONE_DAYS * 24 * 3600 * 1000
+    assert await stage.lobby.restore(ROOM_ID, "owner-key")
+    await stage.room.delete()
+    stage.now_ms += limits.TOMBSTONE_DAYS * 24 * 3600 * 1000 + 1
+    with pytest.raises(Refused) as caught:
+        await stage.lobby.restore(ROOM_ID, "owner-key")
+    assert caught.value.code is Code.WORKSPACE_DELETED
+    assert await refused_to_enter(stage)
+
+
+async def test_what_was_never_there_cannot_be_restored(stage: Stage) -> None:
+    for workspace_id in ("workspace-9", "../x", ""):
+        with pytest.raises(Refused) as caught:
+            await stage.lobby.restore(workspace_id, "owner-key")
+        assert caught.value.code is Code.WORKSPACE_UNKNOWN
+
+
+async def test_a_deletion_that_cannot_be_kept_changes_nothing(stage: Stage) -> None:
+    ann = stage.join()
+    stage.store.fails = True
+    for change in (stage.room.delete(), stage.room.rename("Other")):
+        with pytest.raises(StoreFailed):
+            await change
+    stage.store.fails = False
+    assert (ann.line.closed_with, ann.told("workspace"), stage.room.title) == (None, [], "Title")
+    assert await stage.lobby.enter(ROOM_ID) is stage.room
+
+
+async def test_a_new_title_is_told_and_kept_and_who_lags_hears_it_later(stage: Stage) -> None:
+    ann, slow = stage.join(), stage.join()
+    slow.line.is_stuck = slow.member.outbox.lagging = True
+    await stage.room.rename("Other")
+    assert ann.told("workspace") == [{"type": "workspace", "title": "Other"}]
+    assert slow.told("workspace") == []
+    await stage.room.rename("Third")
+    slow.line.is_stuck = False
+    slow.drain()
+    await settled()
+    assert slow.told("workspace") == [{"type": "workspace", "title": "Third"}]
+    assert stage.join().told("welcome")[0]["title"] == stage.store.workspaces[ROOM_ID].title == "Third"
+
+
+async def test_titles_and_deletions_that_are_asked_for_at_once_come_one_by_one(stage: Stage) -> None:
+    # A title that was written with what was read before a deletion would have taken the deletion back.
+    stage.store.gate.clear()
+    tasks = [
+        asyncio.create_task(stage.room.rename("Second")),
+        asyncio.create_task(stage.room.delete()),
+        asyncio.create_task(stage.room.rename("Third")),
+        asyncio.create_task(stage.room.delete()),
+    ]
+    await settled()
+    stage.now_ms += 10**9
+    stage.lobby.sweep()
+    assert ROOM_ID in stage.lobby.rooms, "what waits must not write beside another room"
+    stage.store.gate.set()
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [type(None), type(None), Refused, Refused]
+    kept = stage.store.workspaces[ROOM_ID]
+    assert (kept.title, kept.deleted_at_ms is not None) == ("Second", True)
+    with pytest.raises(Refused) as caught:
+        await stage.room.import_files("person:ann", {"b.py": ""})
+    assert caught.value.code is Code.WORKSPACE_DELETED
+
+
+async def test_a_restore_that_came_late_does_not_take_back_a_newer_deletion(stage: Stage) -> None:
+    await stage.room.delete()
+    stage.lobby.rooms.clear()
+    stage.store.gate.clear()
+    restoring = [asyncio.create_task(stage.lobby.restore(ROOM_ID, "owner-key")) for _ in range(2)]
+    await settled()
+    stage.store.gate.set()
+    await asyncio.gather(*restoring)
+    stage.room = await stage.lobby.enter(ROOM_ID)
+    await stage.room.delete()
+    assert await refused_to_enter(stage)

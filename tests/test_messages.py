@@ -48,6 +48,12 @@ def test_any_fields_of_a_known_type_are_a_message_or_a_wire_error(kind: str, fie
         ('{"type":"rename_file","file_id":3,"path":"b"}', messages.RenameFile(3, "b")),
         ('{"type":"delete_file","file_id":3}', messages.DeleteFile(3)),
         ('{"type":"restore_file","file_id":3,"path":null}', messages.RestoreFile(3)),
+        ('{"type":"rename_folder","path":"a","to":"b/c","request":1}', messages.RenameFolder("a", "b/c", 1)),
+        ('{"type":"delete_folder","path":"a"}', messages.DeleteFolder("a")),
+        ('{"type":"hello","page":"p"}', messages.Hello(page="p")),
+        ('{"type":"place","file_id":null}', messages.Place(None)),
+        ('{"type":"place","file_id":7}', messages.Place(7)),
+        ('{"type":"chat","text":"","nonce":"n"}', messages.Chat("", "n")),
     ],
 )
 def test_each_message_is_read(text: str, message: messages.Request) -> None:
@@ -108,6 +114,6 @@ def test_a_refusal_says_what_and_why_and_what_to_do() -> None:
 
 
 def test_the_limits_of_welcome_are_those_that_are_kept() -> None:
-    welcome = messages.Welcome(1, "p", "owner", "n", "c", "w", "t", [], [], "b")
+    welcome = messages.Welcome(1, "p", "owner", "n", "c", "w", "t", [], [], "b", "person:1")
     told = json.loads(encode_notice(welcome))["limits"]
     assert told == {name: getattr(limits, name.upper()) for name in told}

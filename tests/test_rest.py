@@ -11,8 +11,8 @@ import pytest
 import carets
 from carets.config import Config
 from carets.edges import pages
+from carets.edges.call import error_response
 from carets.edges.listener import _why_not
-from carets.edges.rest import error_response
 from carets.errors import TABLE, CaretsError, Code
 from carets.server import Running, running
 from tests.peer import connect, create_workspace
@@ -67,8 +67,8 @@ async def test_links_are_made_listed_and_revoked(
     async with http.get(links, headers=owner) as response:
         listed = (await response.json())["links"]
     assert [link["role"] for link in listed] == ["viewer", "editor", "owner", "editor"]
-    assert listed[-1] == {key: value for key, value in made.items() if key != "url"}
-    assert set(listed[0]) == {"link_id", "role", "name", "created_at_ms", "expires_at_ms", "revoked_at_ms"}
+    assert listed[-1] == {key: value for key, value in made.items() if key != "url"} | {"members": []}
+    assert set(listed[0]) == {"link_id", "role", "name", "created_at_ms", "expires_at_ms", "revoked_at_ms", "members"}
     for _ in range(2):
         async with http.delete(f"{links}/{made['link_id']}", headers=owner) as response:
             assert response.status == 204

@@ -33,10 +33,11 @@ UNITS = {
     "UPS": "catch-ups",
     "IDS": "client ids",
     "PARTS": "messages",
+    "EXPORTS": "exports",
 }
 """What a word in a limit's name says of its unit; the last such word counts."""
 
-CHARACTERS = {"PATH_UNITS_MAX", "TITLE_UNITS_MAX", "NAME_UNITS_MAX"}
+CHARACTERS = {"PATH_UNITS_MAX", "TITLE_UNITS_MAX", "NAME_UNITS_MAX", "CHAT_UNITS_MAX"}
 """Limits of strings that no editor counts in UTF-16."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,12 @@ from urllib.parse import urlsplit
 from carets.errors import Misconfigured
 
 DEFAULT_PORT = 8040
+
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+"""Characters that stand for themselves in addresses, HTML and headers; no part begins with a dot."""
+
+TOP_NAMES = ("api", "assets", "healthz", "run", "w", "worker.js", "ws", "yjs")
+"""First parts of our own addresses: below one of them, an address could mean two things."""
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -30,6 +37,8 @@ class Config:
     data: Path = Path("data")
     public_url: str = ""
     """The address by which people reach the server, when it is not the one it listens on: scheme and host."""
+    base_path: str = ""
+    """The path below which people reach everything, such as ``/carets``; empty for none."""
     create: Literal["token", "open"] = "token"
     """Who may create workspaces beyond loopback: whoever has the create token, or anyone."""
     open: bool = False
@@ -63,6 +72,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--public-url", metavar="URL", help="address by which people reach the server, such as https://code.example.org"
     )
+    add("--base-path", metavar="PATH", help="path below which everything is, such as /carets, behind a proxy (none)")
     add("--create", choices=("token", "open"), help="who may create workspaces beyond loopback (token)")
     add("--open", action="store_const", const="1", help="let anyone edit who has a workspace's address, without a key")
     add("--log", choices=("text", "json"), help="how log lines are written (text)")
@@ -83,7 +93,15 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
         raise Misconfigured(f"--port takes a number from 0 to 65535, not {port!r}.")
     public_url = value("public_url", "").rstrip("/")
     if public_url and not _is_origin(public_url):
-        raise Misconfigured(f"--public-url takes an address such as https://code.example.org, not {public_url!r}.")
+        raise Misconfigured(
+            f"--public-url takes an address such as https://code.example.org, not {public_url!r}; "
+            "a path below it goes into --base-path."
+        )
+    base_path = value("base_path", "").rstrip("/")
+    if base_path and not _BASE_PATH.fullmatch(base_path):
+        raise Misconfigured(f"--base-path takes a path of plain letters such as /carets, not {base_path!r}.")
+    if base_path.split("/")[1:2] and base_path.split("/")[1] in TOP_NAMES:
+        raise Misconfigured(f"--base-path may not begin with one of Carets' own: {', '.join(TOP_NAMES)}.")
     host = value("host", "127.0.0.1")
     if not host:
         raise Misconfigured("--host takes an address; 0.0.0.0 is every network of this machine.")
@@ -92,6 +110,7 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
         port=int(port),
         data=Path(value("data", "data")),
         public_url=public_url,
+        base_path=base_path,
         create=_choice("create", value("create", "token"), "token", "open"),
         open=_flag("open", value("open", "0")),
         log=_choice("log", value("log", "text"), "text", "json"),

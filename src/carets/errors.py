@@ -48,6 +48,7 @@ class Code(IntEnum):
     LINK_UNKNOWN = 4442
     TEXT_INVALID = 4443
     LINKS_TOO_MANY = 4444
+    WORKSPACE_DELETED = 4445
 
     UNAVAILABLE = 4500
     DRAINING = 4501
@@ -94,8 +95,9 @@ TABLE: dict[Code, Row] = {
     Code.BODY_TOO_LARGE: Row("The request is larger than this server takes.", 413, "Send less."),
     Code.BODY_MALFORMED: Row("The request could not be read.", 400, "Mend the request."),
     Code.LINK_UNKNOWN: Row("There is no such link.", 404, "Take the list of links anew."),
-    Code.TEXT_INVALID: Row("The text cannot be held in a file.", 400, "Send text without lone surrogates, within the limits."),
+    Code.TEXT_INVALID: Row("The text cannot be kept.", 400, "Send text without lone surrogates, within the limits."),
     Code.LINKS_TOO_MANY: Row("The workspace cannot have more links.", 409, "Revoke links first."),
+    Code.WORKSPACE_DELETED: Row("The workspace was deleted.", 410, "An owner can restore it within 30 days."),
     Code.UNAVAILABLE: Row("The server cannot save at the moment.", 503, "Keep the edits and reconnect with a growing delay."),
     Code.DRAINING: Row("The server is restarting.", 503, "Keep the edits and reconnect with a growing delay."),
     Code.ROOM_FULL: Row("The workspace holds as many members as it can.", 503, "Try again later."),

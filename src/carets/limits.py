@@ -95,6 +95,29 @@ TOMBSTONE_DAYS = 30
 BODY_BYTES_MAX = 32 * MIB
 """Bytes of one HTTP request body: a workspace created with its files."""
 
+EXPORTS_MAX = 4
+"""Exports that pack at the same time, each with one file in memory; others wait for their turn."""
+
+EXPORT_STALL_S = 60.0
+"""Seconds in which whoever takes an export must take 64 KiB of it: less is no download that anyone waits for."""
+
+# -- chat and signals
+
+CHAT_UNITS_MAX = 4_000
+"""Characters of one chat message: a screen of code or a stack trace; what is longer is a file."""
+
+CHAT_TAIL_ENTRIES = 50
+"""Entries of the chat that a room remembers, told at once to whoever comes or lagged: more than one reads."""
+
+CHAT_TAIL_BYTES = 64 * KIB
+"""Bytes of the latest chat that are told at once: half a second of a 1 Mbit/s line before the first file."""
+
+CHAT_PAGE_ENTRIES = 100
+"""Entries of earlier chat in one HTTP answer: 2 MiB of the longest ones."""
+
+SIGNAL_BYTES_MAX = 16 * KIB
+"""Bytes of one signal's JSON: some screens of a program's output; four fit into what a line may have waiting."""
+
 # -- members
 
 MEMBERS_MAX = 2_000
@@ -159,4 +182,9 @@ assert DOCUMENT_UNITS_MAX < CLOCK_MAX
 assert PRESENCE_BYTES_MAX < PART_BYTES_MAX
 assert PART_BYTES_MAX <= OUTBOX_BYTES_FULL < OUTBOX_BYTES_LAGGING < OUTBOX_BYTES_HARD
 assert STOCK_REFRESH_S * 2 < 30
+# The longest chat message, each character escaped as two \uXXXX, is one frame; as UTF-8 with its name, one tail.
+assert 12 * CHAT_UNITS_MAX + KIB < FRAME_BYTES_MAX
+assert 6 * (CHAT_UNITS_MAX + NAME_UNITS_MAX) + KIB < CHAT_TAIL_BYTES <= OUTBOX_BYTES_FULL
+assert SIGNAL_BYTES_MAX + KIB < FRAME_BYTES_MAX
+assert 4 * SIGNAL_BYTES_MAX <= OUTBOX_BYTES_FULL
 assert PONG_WAIT_S < PING_EVERY_S

@@ -23,6 +23,7 @@ from carets import limits
 from carets.config import Config
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
+from carets.edges.site import Site
 from carets.engines.lock import DataDirectory
 from carets.engines.sqlite import SqliteStore
 from carets.errors import Misconfigured
@@ -105,7 +106,9 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         is_open=config.open,
     )
     lobby = Lobby(around)
-    listener = Listener(lobby, config.public_url, token.decode() if config.needs_create_token else None)
+    listener = Listener(
+        lobby, Site(config.public_url, config.base_path), token.decode() if config.needs_create_token else None
+    )
     try:
         port = await listener.open(config.host, config.port)
         async with asyncio.TaskGroup() as tasks:
@@ -127,6 +130,7 @@ def _new_create_token() -> bytes:
 def _address(config: Config, port: int, token: str) -> str:
     shown = f"[{config.host}]" if ":" in config.host else config.host
     base = config.public_url or f"http://{'localhost' if config.host in _EVERYWHERE else shown}:{port}"
+    base += config.base_path
     return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
 
 

@@ -13,7 +13,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
+import msgspec
 from pycrdt import Doc, Text
 
 from carets import limits
@@ -23,7 +25,7 @@ from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
 from carets.rooms.lobby import Lobby
 from carets.rooms.room import Room
-from carets.rooms.store import Batch
+from carets.rooms.store import Batch, ChatEntry
 from tests.simulation.store import MemoryStore
 
 INVARIANTS = {
@@ -41,10 +43,11 @@ INVARIANTS = {
     12: "all that was sent is saved once the store works, and all that was asked is answered",
     13: "everybody sees the carets that are there, and no others",
     14: "a deleted file takes no edits",
+    15: "the chat is one list for all: nobody hears what is not kept, what was answered is kept, and kept once",
 }
 
-TRY_AGAIN = frozenset((1000, 1006, Code.UNAVAILABLE, Code.DRAINING))
-"""What may end an honest member's connection."""
+TRY_AGAIN = frozenset((1000, 1006, Code.UNAVAILABLE, Code.DRAINING, Code.SILENT))
+"""What may end an honest member's connection; the last one that which its page has given up."""
 
 
 class Violation(AssertionError):
@@ -100,6 +103,7 @@ class Witness:
         self._kept: dict[int, _Kept] = {}
         self._records: set[FileRecord] = set()
         self._deleted: set[int] = set()
+        self._chat: list[ChatEntry] = []
         self._trace = hashlib.sha256()
         self._client_ids: set[int] = {0}
         self.events = 0
@@ -181,6 +185,10 @@ class Witness:
                 if is_hostile:
                     self._harmed(before, Counter(str(kept.text)))
             self.note("store", f"kept {append.file_id} {append.seq}", b"".join(e.update for e in append.entries))
+        for said in batch.chat:
+            self._chat.append(said)
+            self.require(said.chat_id == len(self._chat), 15, f"{said} is number {len(self._chat)}")
+            self.note("store", f"kept chat {said.chat_id}", said.text.encode())
         for file in batch.files:
             self._records.add(file)
             if file.deleted_at_ms is None:
@@ -198,6 +206,18 @@ class Witness:
         """Whether everything in an update is durable."""
         kept = self._kept.get(file_id) or _Kept()
         return not kept.gate.has_news(update)
+
+    def check_chat(self, name: str, told: dict[str, Any]) -> None:
+        """Invariant 15, when an entry of the chat is told to somebody."""
+        number = told["chat_id"]
+        is_kept = 1 <= number <= len(self._chat) and msgspec.to_builtins(self._chat[number - 1].record) == told
+        self.require(is_kept, 15, f"{name} hears {told}, which is not kept")
+
+    def check_quiet_chat(self, kept: list[ChatEntry]) -> None:
+        """Invariant 15, of what is kept."""
+        self.require(kept == self._chat, 15, "the chat in the store is not what became durable")
+        counts = Counter((entry.author, entry.nonce) for entry in kept)
+        self.require(len(counts) == len(kept), 15, f"said twice: {[one for one, count in counts.items() if count > 1]}")
 
     def has_record(self, record: FileRecord) -> bool:
         """Whether the store has kept a file's record at some time."""

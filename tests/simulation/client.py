@@ -25,6 +25,7 @@ from tests.simulation.checks import Witness
 from tests.simulation.door import BINARY, TEXT
 from tests.simulation.network import Line
 from tests.simulation.replica import Replica
+from tests.simulation.talk import Talk
 
 _FRAMES_PER_TURN = 3
 """Frames written before others get their turn: parts of several files mix."""
@@ -73,6 +74,8 @@ class Session:
     queues: dict[int, deque[tuple[bytes, Callable[[], None] | None]]] = field(default_factory=dict)
     presence: dict[int, dict[int, Any]] = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
+    posts: dict[int, str] = field(default_factory=dict)
+    """By request, the nonce of what was said."""
 
 
 class Person:
@@ -100,6 +103,7 @@ class Page:
         self.is_eager = chance.random() < 0.5
         """Sends edits before the server has asked: their dependencies may be missing there."""
         self.replicas: dict[int, Replica] = {}
+        self.talk = Talk(name, witness)
         self.files: dict[int, FileRecord] = {}
         self.members: dict[int, Any] = {}
         self.session: Session | None = None
@@ -121,6 +125,7 @@ class Page:
         line.on_frame = lambda opcode, payload: self._arrived(session, opcode, payload)
         line.on_lost = lambda code: self._lost(session, code)
         hello = {"type": "hello", "key": self.person.key, "person": self.token or self.person.token, "name": self.name}
+        hello["page"] = f"{self.name} {self.reloads}"
         line.up.write(CARETS.notice(json.dumps(hello).encode()))
         self.witness.note(self.name, "joins")
 
@@ -251,6 +256,16 @@ class Page:
             self.session.asked.add(self._requests)
             self.send(0, type=kind, request=self._requests, **fields)
 
+    def say(self, letters: int) -> None:
+        """Say something in the chat; without a line it goes up later."""
+        nonce, text = self.talk.say(letters)
+        self._post(nonce, text)
+
+    def _post(self, nonce: str, text: str) -> None:
+        self.ask("chat", nonce=nonce, text=text)
+        if self.session is not None and self.session.is_welcome:
+            self.session.posts[self._requests] = nonce
+
     def send_presence(self, file_id: int) -> None:
         """Say where the caret is."""
         session = self.session
@@ -337,6 +352,8 @@ class Page:
                 self._take_files(notice["files"], full=True)
                 for file_id in list(self.replicas):
                     self.open_file(file_id)
+                for nonce, text in self.talk.unanswered.items():
+                    self._post(nonce, text)
                 self._be_hasty(session)
             case "files":
                 session.asked.discard(notice.get("request", 0))
@@ -345,6 +362,11 @@ class Page:
                 if notice.get("full"):
                     self.members = {}
                 self._take_members(notice["members"], notice.get("left", []))
+            case "chat" if (request := notice.get("request")) is not None:
+                session.asked.discard(request)
+                self.talk.answered(session.posts[request], notice["entries"])
+            case "chat":
+                self.talk.hear(notice["entries"])
             case "saved":
                 self._take_saved(session, notice["count"])
             case "refused":

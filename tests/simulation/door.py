@@ -91,14 +91,14 @@ class Server:
                 opcode, payload = frame
                 if opcode == BINARY:
                     room.receive(member, payload)
-                    if room.is_full:
-                        await room.settle()
                 else:
                     request = messages.decode_request(payload)
                     if isinstance(request, messages.OpenFile):
                         await room.open_file(member, request)
                     else:
                         room.request(member, request)
+                if room.is_full:
+                    await room.settle()
                 await line.may_read()
         except CaretsError as error:
             room.expel(member, error)

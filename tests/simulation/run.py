@@ -36,6 +36,7 @@ _SMALL = {
     "OUTBOX_BYTES_FULL": 600,
     "OUTBOX_BYTES_LAGGING": 1_800,
     "OUTBOX_BYTES_HARD": 3_600,
+    "CHAT_TAIL_BYTES": 600,
     "CHECKPOINT_UPDATES": 25,
     "CHECKPOINT_BYTES": 4_000,
     "ROOM_IDLE_S": 4.0,
@@ -129,7 +130,7 @@ def _check_always(world: World, witness: Witness, *, thoroughly: bool) -> None:
 
 def _check_outboxes(world: World, room: Room, witness: Witness) -> None:
     """Invariant 7. To a line that was not lagging one turn may write a message for each open file, and the lists."""
-    lists = 160 * (len(room.files.committed) + len(room.members) + 4)
+    lists = 160 * (len(room.files.committed) + len(room.members) + 4) + 2 * limits.CHAT_TAIL_BYTES + 1_000
     for line, member in world.server.lines.items():
         if member is None or room.members.get(member.id) is not member:
             continue
@@ -157,6 +158,7 @@ async def _fall_silent(world: World) -> None:
 def _check_agreement(world: World, witness: Witness) -> None:
     room = world.room
     witness.check_files(world.store, world.workspace_id)
+    witness.check_quiet_chat(world.store.chat(world.workspace_id))
     if room is not None:
         witness.check_quiet_room(room)
         for line, member in world.server.lines.items():
@@ -190,6 +192,7 @@ def _check_page(page: Page, room: Room, world: World, witness: Witness) -> None:
         witness.require(session.saved == len(session.sent), 12, told)
     witness.require(not session.asked, 12, f"{page.name} got no answer to {session.asked}")
     kept = world.store.files(world.workspace_id)
+    page.talk.check(world.store.chat(world.workspace_id))
     witness.require(page.files == kept, 8, f"{page.name} lists {_difference(page.files, kept)}")
     members = {member.id: member.name for member in room.members.values()}
     known = {member_id: member["name"] for member_id, member in page.members.items()}
@@ -247,6 +250,8 @@ async def _heal(world: World, witness: Witness) -> None:
             is_kept = witness.has(replica.file_id, replica.doc.get_update())
             witness.require(is_kept, 5, f"{page.name} holds edits of file {replica.file_id} that are not kept")
     _check_agreement(world, witness)
+    for page in _writers(world):
+        witness.require(not page.talk.unanswered, 15, f"{page.name} could not say {list(page.talk.unanswered)}")
     witness.check_marks(world.store, world.workspace_id)
     witness.raise_if_broken()
 

@@ -12,9 +12,19 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from random import Random
 
+from carets import limits
 from carets.errors import Code
 from carets.protocol.messages import FileRecord
-from carets.rooms.store import Batch, Checkpoint, FileLog, LinkRecord, LogEntry, StoreFailed, WorkspaceRecord
+from carets.rooms.store import (
+    Batch,
+    ChatEntry,
+    Checkpoint,
+    FileLog,
+    LinkRecord,
+    LogEntry,
+    StoreFailed,
+    WorkspaceRecord,
+)
 
 DocumentKey = tuple[int, str]
 """File id and epoch."""
@@ -45,6 +55,7 @@ class _Workspace:
     links: dict[str, LinkRecord] = field(default_factory=dict)
     logs: dict[DocumentKey, _Log] = field(default_factory=dict)
     paths: dict[str, list[DocumentKey]] = field(default_factory=dict)
+    chat: list[ChatEntry] = field(default_factory=list)
 
     def log(self, file_id: int) -> _Log:
         if file_id not in self.files:
@@ -94,14 +105,29 @@ class MemoryStore:
             if held is None:
                 return None
             files = [held.files[file_id] for file_id in sorted(held.files)]
-            return replace(held.record, files=files, links=list(held.links.values()))
+            chat = held.chat[-limits.CHAT_TAIL_ENTRIES :]
+            return replace(held.record, files=files, links=list(held.links.values()), chat=chat)
+
+    async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
+        """Keep another title, or since when the workspace is deleted."""
+        async with self._turn:
+            self._pass_or_fail()
+            held = self._workspace(workspace_id)
+            held.record = replace(held.record, title=title, deleted_at_ms=deleted_at_ms)
+
+    async def read_chat(self, workspace_id: str, before_id: int, count_max: int) -> list[ChatEntry]:
+        """The latest entries before an id."""
+        async with self._turn:
+            self._pass_or_fail()
+            earlier = [entry for entry in self._workspace(workspace_id).chat if entry.chat_id < before_id]
+            return earlier[max(0, len(earlier) - count_max) :]
 
     async def append(self, batch: Batch) -> None:
         """Make the batch durable, whole."""
         frozen = replace(
             batch, appends=[replace(a, entries=list(a.entries), claims=list(a.claims)) for a in batch.appends]
         )
-        frozen.files = list(batch.files)
+        frozen.files, frozen.chat = list(batch.files), list(batch.chat)
         async with self._turn:
             fate = self.append_fate()
             try:
@@ -176,6 +202,10 @@ class MemoryStore:
         """All updates of a file's log as they are kept."""
         return [entry.update for entry in self._workspaces[workspace_id].log(file_id).entries]
 
+    def chat(self, workspace_id: str) -> list[ChatEntry]:
+        """The chat as it is kept."""
+        return list(self._workspaces[workspace_id].chat)
+
     # -- keeping
 
     def _workspace(self, workspace_id: str) -> _Workspace:
@@ -199,6 +229,9 @@ class MemoryStore:
                 raise _failed(f"update {append.seq} does not follow {len(log.entries)}")
             if any(log.owners.get(client, person) != person for client, person in append.claims):
                 raise _failed("a client id is somebody else's")
+        for number, entry in enumerate(batch.chat, len(held.chat) + 1):
+            if entry.chat_id != number:
+                raise _failed(f"chat entry {entry.chat_id} does not follow {number - 1}")
         for file in batch.files:
             key = file.file_id, file.epoch
             held.files[file.file_id] = file
@@ -210,4 +243,5 @@ class MemoryStore:
             log = held.log(append.file_id)
             log.entries += append.entries
             log.owners |= dict(append.claims)
+        held.chat += batch.chat
         self.on_kept(batch)

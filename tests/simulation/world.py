@@ -225,7 +225,11 @@ class World:
         if page.is_viewer or not page.files:
             return
         file_id = self.chance.choice(list(page.files))
-        match self.chance.randrange(6):
+        match self.chance.randrange(8):
+            case 6:
+                page.ask("rename_folder", path="src", to=self.chance.choice(("lib", "src/d", "lib/src")))
+            case 7:
+                page.ask("delete_folder", path=self.chance.choice(("src", "lib")))
             case 0 | 1:
                 page.ask("create_file", path=path)
             case 2:
@@ -236,6 +240,12 @@ class World:
                 page.ask("restore_file", file_id=file_id)
             case _:
                 page.ask("restore_file", file_id=file_id, path=path)
+
+    def _chat(self) -> None:
+        page = self._any_page()
+        if not page.is_viewer:
+            for _ in range(self.chance.choice((1, 1, 4))):
+                page.say(self.chance.choice((0, 5, 200)))
 
     def _presence(self) -> None:
         page = self._any_page()
@@ -407,6 +417,7 @@ _ACTIONS = {
     "reopen": 2,
     "change_files": 4,
     "presence": 3,
+    "chat": 4,
     "cut": 3,
     "leave": 1,
     "stall": 4,

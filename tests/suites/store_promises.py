@@ -12,9 +12,11 @@ from typing import Protocol
 
 import pytest
 
+from carets import limits
 from carets.protocol.messages import FileRecord
 from carets.rooms.store import (
     Batch,
+    ChatEntry,
     Checkpoint,
     FileAppend,
     LinkRecord,
@@ -78,6 +80,15 @@ def link(link_id: str, name: str = "", revoked_at_ms: int | None = None) -> Link
     return LinkRecord(link_id, "editor", b"\0hash of " + link_id.encode(), name, 5, None, revoked_at_ms)
 
 
+def said(number: int, text: str = "") -> ChatEntry:
+    at_ms = 1_700_000_000_000 + number
+    return ChatEntry(number, at_ms, ANN, "Änn", "#aabbcc", text or f"{number}\n😀", f"nonce {number}")
+
+
+def chat(first: int, count: int = 1) -> Batch:
+    return Batch(ROOM, chat=[said(number) for number in range(first, first + count)])
+
+
 class StorePromises:
     @pytest.fixture(params=[False, True], ids=["at once", "after a restart"])
     async def keeper(self, engine: StoreUnderTest, request: pytest.FixtureRequest) -> Keeper:
@@ -123,6 +134,79 @@ class StorePromises:
     async def test_a_link_needs_its_workspace(self, keeper: Keeper) -> None:
         with pytest.raises(StoreFailed):
             await keeper.store.put_link("workspace-9", link("link-a"))
+
+    async def test_another_title_and_a_deletion_are_kept_and_taken_back(self, keeper: Keeper) -> None:
+        await keeper.store.append(updates(1))
+        await keeper.store.append(chat(1))
+        for title, deleted_at_ms in (("Tïtle 2", None), ("Tïtle 2", 2**45), ("Back", None)):
+            await keeper.store.put_workspace(ROOM, title, deleted_at_ms)
+            workspace = await (await keeper.reader()).load_workspace(ROOM)
+            assert workspace == replace(record(), title=title, deleted_at_ms=deleted_at_ms, chat=[said(1)])
+        await keeper.store.put_workspace(ROOM, "Gone", 5)
+        await keeper.store.append(updates(2))
+        assert (await (await keeper.reader()).load_file(ROOM, 1)).seq == 2, "the log of a deleted workspace goes on"
+
+    async def test_a_title_needs_its_workspace_and_leaves_others_alone(self, keeper: Keeper) -> None:
+        with pytest.raises(StoreFailed):
+            await keeper.store.put_workspace("workspace-9", "Other", None)
+        await keeper.store.create_workspace(record(workspace_id="workspace-2"), Batch("workspace-2"))
+        await keeper.store.put_workspace("workspace-2", "Other", 7)
+        assert await (await keeper.reader()).load_workspace(ROOM) == record()
+
+    # -- chat
+
+    async def test_the_chat_is_kept_in_order_and_any_page_of_it_can_be_read(self, keeper: Keeper) -> None:
+        for first, count in ((1, 1), (2, 5), (7, 3)):
+            await keeper.store.append(chat(first, count))
+        store = await keeper.reader()
+        for before in (*range(12), 2**53):
+            for count_max in range(11):
+                expected = [said(number) for number in range(1, 10) if number < before]
+                assert await store.read_chat(ROOM, before, count_max) == expected[max(0, len(expected) - count_max) :]
+        workspace = await store.load_workspace(ROOM)
+        assert workspace is not None
+        assert workspace.chat == [said(number) for number in range(1, 10)]
+
+    async def test_a_workspace_comes_with_the_latest_of_its_chat_only(self, keeper: Keeper) -> None:
+        count = limits.CHAT_TAIL_ENTRIES + 7
+        await keeper.store.append(chat(1, count))
+        workspace = await (await keeper.reader()).load_workspace(ROOM)
+        assert workspace is not None
+        assert workspace.chat == [said(number) for number in range(8, count + 1)]
+
+    @pytest.mark.parametrize("numbers", [[3], [1], [0], [2, 4], [2, 2], [2, 1]])
+    async def test_chat_with_a_gap_or_a_number_that_is_taken_leaves_nothing(
+        self, keeper: Keeper, numbers: list[int]
+    ) -> None:
+        await keeper.store.append(chat(1))
+        new = FileRecord(2, "new.py", "e2")
+        with pytest.raises(StoreFailed):
+            await keeper.store.append(replace(updates(1), files=[new], chat=[said(number) for number in numbers]))
+        store = await keeper.reader()
+        assert await store.load_workspace(ROOM) == replace(record(), chat=[said(1)])
+        assert (await store.load_file(ROOM, 1)).seq == 0
+        await store.append(replace(updates(1), chat=[said(2)]))
+        assert await (await keeper.reader()).read_chat(ROOM, 9, 9) == [said(1), said(2)]
+
+    async def test_each_workspace_has_a_chat_of_its_own(self, keeper: Keeper) -> None:
+        await keeper.store.create_workspace(record(workspace_id="workspace-2"), Batch("workspace-2"))
+        await keeper.store.append(chat(1, 2))
+        await keeper.store.append(Batch("workspace-2", chat=[said(1, "other")]))
+        store = await keeper.reader()
+        assert await store.read_chat("workspace-2", 9, 9) == [said(1, "other")]
+        assert await store.read_chat(ROOM, 9, 9) == [said(1), said(2)]
+        with pytest.raises(StoreFailed):
+            await store.read_chat("workspace-9", 9, 9)
+        with pytest.raises(StoreFailed):
+            await store.append(Batch("workspace-9", chat=[said(1)]))
+
+    async def test_chat_is_kept_as_it_was_when_it_was_given(self, keeper: Keeper) -> None:
+        batch = chat(1, 2)
+        task = asyncio.ensure_future(keeper.store.append(batch))
+        await asyncio.sleep(0)
+        batch.chat.clear()
+        await task
+        assert await (await keeper.reader()).read_chat(ROOM, 9, 9) == [said(1), said(2)]
 
     # -- the log
 

@@ -9,18 +9,19 @@ Invariant: an error of ours leaves as its row of the table; any other leaves as 
 from __future__ import annotations
 
 import errno
-import ipaddress
 import logging
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
 
 from carets import limits
+from carets.edges.call import error_response
 from carets.edges.line import Heartbeat
 from carets.edges.pages import HEADERS, Pages
-from carets.edges.rest import Rest, error_response
+from carets.edges.rest import Rest
+from carets.edges.site import Site
+from carets.edges.transfer import Transfer
 from carets.edges.websocket import WebSocketDoor
 from carets.edges.yjs import StockDoor
 from carets.errors import CaretsError, Code, Misconfigured, Refused
@@ -33,16 +34,24 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Listener:
     """The HTTP server of this process."""
 
-    def __init__(self, lobby: Lobby, public_url: str, create_token: str | None) -> None:
+    def __init__(self, lobby: Lobby, site: Site, create_token: str | None) -> None:
         self.heartbeat = Heartbeat()
-        self._public_host = urlsplit(public_url).hostname or ""
+        self._site = site
         self._lobby = lobby
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
         app.on_response_prepare.append(_add_headers)
-        app.add_routes(Rest(lobby, public_url, create_token).routes())
-        app.add_routes(Pages().routes())
-        app.router.add_get("/ws/{workspace_id}", WebSocketDoor(lobby, self.heartbeat).handle)
-        app.router.add_get("/yjs/{workspace_id}/{path:.+}", StockDoor(lobby, self.heartbeat).handle)
+        routes = [
+            *Rest(lobby, site, create_token).routes(),
+            *Transfer(lobby).routes(),
+            *Pages(site).routes(),
+            web.get("/ws/{workspace_id}", WebSocketDoor(lobby, self.heartbeat).handle),
+            web.get("/yjs/{workspace_id}/{path:.+}", StockDoor(lobby, self.heartbeat).handle),
+        ]
+        app.add_routes(routes)
+        if site.base_path:
+            # A proxy may strip the prefix or leave it: both ways lead to the same.
+            app.add_routes([_below(site.base_path, route) for route in routes])
+            app.router.add_get(site.base_path, self._add_slash)
         # aiohttp's own words hold what clients sent, keys among it: offered subprotocols, lines of requests that it
         # cannot read. What matters of them is told here, and by `_guard`.
         for name in ("aiohttp.websocket", "aiohttp.server"):
@@ -62,11 +71,15 @@ class Listener:
         """Stop listening and end what is still open."""
         await self._runner.cleanup()
 
+    async def _add_slash(self, request: web.Request) -> web.Response:
+        """The base path without its slash, which people type."""
+        raise web.HTTPPermanentRedirect(request.rel_url.with_path(f"{self._site.base_path}/", keep_query=True))
+
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             # Not `request.host`, which asks the resolver for a name, and blocks, when the header is missing.
-            if not self._is_host_known(request.headers.get("Host", "")):
+            if not self._site.answers_to(request.headers.get("Host", "")):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
             return await handler(request)
         except CaretsError as error:
@@ -79,23 +92,14 @@ class Listener:
             _log.error("request_failed", method=request.method, path=request.path, exc_info=error)
             return error_response(CaretsError(Code.INTERNAL))
 
-    def _is_host_known(self, host: str) -> bool:
-        """Whether a browser may talk to us that believes to be at `host`: other names are how DNS rebinding works."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        if name == "localhost" or (name and name == self._public_host):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+
+def _below(base_path: str, route: web.RouteDef) -> web.RouteDef:
+    return web.RouteDef(route.method, base_path + route.path, route.handler, route.kwargs)
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+    policy = response.headers.get("Content-Security-Policy", HEADERS["Content-Security-Policy"])
+    response.headers.update(HEADERS | {"Content-Security-Policy": policy})
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:

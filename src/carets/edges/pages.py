@@ -1,33 +1,62 @@
-"""The page: its one HTML document and its assets, with the headers that keep it to itself.
+"""The page: its one HTML document, its assets, its service worker, and the sandbox in which code of a workspace runs.
 
-Owns: which address serves what of the built page, and how long browsers may keep it. Does not know: workspaces.
+Owns: which address serves what of the built page, how long browsers may keep it, and what each part may reach.
+Does not know: workspaces.
+
+Invariant: a document below ``run/`` has an origin of its own, and reaches nothing of this server but ``run/``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from carets.edges.site import Site
 
 PAGE = Path(__file__).parent.parent / "page"
 """Where the build puts the page. Source: hatch_build.py."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
-"""Assets carry a hash of their content in their names."""
+_ASK_AGAIN = "no-cache"
+_BUILT = re.compile(r".+-[0-9a-f]{12}\.[a-z]+")
+"""A name that holds a build's id: another content has another name. Source: hatch_build.py."""
 
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
-        "form-action 'none'; frame-ancestors 'none'"
+        "img-src 'self' data:; connect-src 'self'; worker-src 'self'; frame-src 'self'; object-src 'none'; "
+        "base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Server": "Carets",
 }
-"""On every answer. Styles may be inline because CodeMirror's are; `connect-src 'self'` covers WebSockets to
-this host (CSP level 3)."""
+"""On every answer; the sandbox has a policy of its own. Styles may be inline because CodeMirror's are;
+`connect-src 'self'` covers WebSockets to this host (CSP level 3)."""
+
+_SANDBOX = (
+    "sandbox allow-scripts; default-src 'none'; script-src {run} blob: 'unsafe-eval' 'wasm-unsafe-eval'; "
+    "worker-src blob:; connect-src {run}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
+"""Code of a workspace may do there what it likes, and reach only what `run` names."""
+
+_HOST_SOURCE = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?")
+"""A host as a policy can name it. Source: CSP level 3, host-source; an IPv6 literal is none."""
+
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    ".zip": "application/zip",
+}
+"""What the sandbox is made of. Browsers take scripts and WebAssembly by these types only."""
 
 
 def page_build() -> str:
@@ -41,12 +70,18 @@ def page_build() -> str:
 class Pages:
     """The routes of the page."""
 
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
     def routes(self) -> list[web.RouteDef]:
         """All routes of this edge."""
         return [
             web.get("/", self.document),
             web.get("/w/{workspace_id}", self.document),
             web.get("/assets/{name}", self.asset),
+            web.get("/worker.js", self.service_worker),
+            web.get("/run/{name}", self.sandbox),
+            web.get("/run/{folder}/{name}", self.sandbox),
         ]
 
     async def document(self, _: web.Request) -> web.Response:
@@ -56,16 +91,51 @@ class Pages:
         except OSError:
             text = "The page is not built. Run 'make serve', or install Carets from its wheel.\n"
             return web.Response(text=text, status=503)
-        html = html.replace("<head>", '<head>\n    <base href="/" />', 1)
-        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": "no-cache"})
+        html = html.replace("<head>", f'<head>\n    <base href="{self._site.base_path}/" />', 1)
+        return web.Response(text=html, content_type="text/html", headers={"Cache-Control": _ASK_AGAIN})
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
-        """A built file; nothing else can be named, since a route's part holds no slash."""
-        path = PAGE / "assets" / request.match_info["name"]
-        try:
-            is_there = path.parent == PAGE / "assets" and path.is_file()
-        except OSError:  # longer than any name can be
-            is_there = False
-        if not is_there:
-            raise web.HTTPNotFound
-        return web.FileResponse(path, headers={"Cache-Control": _FOR_EVER})
+        """A built file."""
+        return web.FileResponse(_file("assets", request.match_info["name"]), headers={"Cache-Control": _FOR_EVER})
+
+    async def service_worker(self, _: web.Request) -> web.StreamResponse:
+        """What opens the page without a network. Its name must stay, so browsers ask whether it changed."""
+        headers = {"Cache-Control": _ASK_AGAIN, "Content-Type": "text/javascript; charset=utf-8"}
+        return web.FileResponse(_file("worker.js"), headers=headers)
+
+    async def sandbox(self, request: web.Request) -> web.StreamResponse:
+        """A file of the sandbox. Its origin is opaque, so that for it all of ours is another site's."""
+        folder, name = request.match_info.get("folder"), request.match_info["name"]
+        path = _file("run", *([folder] if folder else []), name)
+        lasts = folder is not None or _BUILT.fullmatch(name) is not None
+        headers = {
+            "Access-Control-Allow-Origin": "*",
+            "Cache-Control": _FOR_EVER if lasts else _ASK_AGAIN,
+            "Content-Security-Policy": self._sandbox_policy(request),
+            "Cross-Origin-Resource-Policy": "cross-origin",
+        }
+        if path.suffix in _TYPES:
+            headers["Content-Type"] = _TYPES[path.suffix]
+        return web.FileResponse(path, headers=headers)
+
+    def _sandbox_policy(self, request: web.Request) -> str:
+        """The policy with this server's ``run/`` by name, since ``'self'`` would be the API, too.
+
+        No scheme is named: it is then the document's own, whatever a proxy speaks with us.
+        """
+        hosts = [request.headers.get("Host", ""), urlsplit(self._site.public_url).netloc]
+        sources = [f"{host}{self._site.base_path}/run/" for host in hosts if _HOST_SOURCE.fullmatch(host)]
+        return _SANDBOX.format(run=" ".join(dict.fromkeys(sources)))
+
+
+def _file(*parts: str) -> Path:
+    """A file that the build made. Raises: HTTPNotFound; for whatever lies elsewhere, too."""
+    path = PAGE.joinpath(*parts)
+    try:
+        # A part of an address can hold an encoded slash or be two dots: then it names no single part.
+        is_there = all(Path(part).name == part != ".." for part in parts) and path.is_file()
+    except (OSError, ValueError):  # longer than any name can be, or with a NUL in it
+        is_there = False
+    if not is_there:
+        raise web.HTTPNotFound
+    return path

@@ -1,6 +1,6 @@
-"""Plain HTTP for what is occasional: workspaces, links, the server's own state.
+"""Plain HTTP for what is occasional: workspaces, links, earlier chat, the server's own state.
 
-Owns: bodies, bearer tokens and statuses. Does not know: how a workspace is kept.
+Owns: what is asked and answered there. Does not know: how a workspace is kept, how a call is read (`call`).
 
 Source: docs/PROTOCOL.md, "HTTP".
 """
@@ -8,21 +8,21 @@ Source: docs/PROTOCOL.md, "HTTP".
 from __future__ import annotations
 
 import hmac
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 import carets
 from carets import limits
-from carets.errors import CaretsError, Code, Refused
+from carets.edges.call import answer, bearer, body, enter
+from carets.edges.site import Site
+from carets.errors import Code, Refused
 from carets.protocol import access
-from carets.protocol.access import RoleName
+from carets.protocol.access import Role, RoleName
 from carets.rooms.lobby import Lobby
 from carets.rooms.room import Room
 from carets.rooms.store import LinkRecord
-
-_Body = TypeVar("_Body")
 
 
 class NewWorkspace(msgspec.Struct):
@@ -40,13 +40,19 @@ class NewLinkBody(msgspec.Struct):
     expires_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] | None = None
 
 
+class NewTitle(msgspec.Struct):
+    """The body of ``PATCH /api/workspaces/{id}``."""
+
+    title: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
 class Rest:
     """The routes under ``/api`` and ``/healthz``."""
 
-    def __init__(self, lobby: Lobby, public_url: str, create_token: str | None) -> None:
+    def __init__(self, lobby: Lobby, site: Site, create_token: str | None) -> None:
         """`create_token` is None where anybody may create workspaces."""
         self._lobby = lobby
-        self._public_url = public_url
+        self._site = site
         self._create_token = create_token
 
     def routes(self) -> list[web.RouteDef]:
@@ -55,6 +61,10 @@ class Rest:
             web.get("/healthz", self.health),
             web.get("/api/server", self.server),
             web.post("/api/workspaces", self.create_workspace),
+            web.patch("/api/workspaces/{workspace_id}", self.rename_workspace),
+            web.delete("/api/workspaces/{workspace_id}", self.delete_workspace),
+            web.post("/api/workspaces/{workspace_id}/restore", self.restore_workspace),
+            web.get("/api/workspaces/{workspace_id}/chat", self.read_chat),
             web.get("/api/workspaces/{workspace_id}/links", self.list_links),
             web.post("/api/workspaces/{workspace_id}/links", self.create_link),
             web.delete("/api/workspaces/{workspace_id}/links/{link_id}", self.revoke_link),
@@ -63,39 +73,73 @@ class Rest:
     async def health(self, _: web.Request) -> web.Response:
         """Whether this process serves."""
         if self._lobby.is_draining:
-            return _json({"status": "draining"}, 503)
+            return answer({"status": "draining"}, 503)
         if not self._lobby.is_healthy:
-            return _json({"status": "unavailable"}, 503)
-        return _json({"status": "ok"})
+            return answer({"status": "unavailable"}, 503)
+        return answer({"status": "ok"})
 
     async def server(self, _: web.Request) -> web.Response:
         """What a page must know before it has a workspace."""
         create = "open" if self._create_token is None else "token"
-        return _json({"build": self._lobby.around.build, "version": carets.__version__, "create": create})
+        return answer({"build": self._lobby.around.build, "version": carets.__version__, "create": create})
 
     async def create_workspace(self, request: web.Request) -> web.Response:
         """Make a workspace and tell its three links, once."""
         token = self._create_token
-        if token is not None and not hmac.compare_digest(access.hash_key(_bearer(request)), access.hash_key(token)):
+        if token is not None and not hmac.compare_digest(access.hash_key(bearer(request)), access.hash_key(token)):
             raise Refused(Code.CREATE_TOKEN_WRONG)
-        body = await _body(request, NewWorkspace)
-        record, links = await self._lobby.create(body.title, body.files)
+        asked = await body(request, NewWorkspace)
+        record, links = await self._lobby.create(asked.title, asked.files)
         urls = {role: self._url(request, record.workspace_id, link.key) for role, link in links.items()}
-        return _json({"workspace_id": record.workspace_id, "title": record.title, "links": urls}, 201)
+        return answer({"workspace_id": record.workspace_id, "title": record.title, "links": urls}, 201)
+
+    async def rename_workspace(self, request: web.Request) -> web.Response:
+        """Give a workspace another title."""
+        await self._owned_room(request)
+        asked = await body(request, NewTitle)
+        title = access.clean_label(asked.title, limits.TITLE_UNITS_MAX, "")
+        if not title:
+            raise Refused(Code.TEXT_INVALID, "a title has at least one character that can be seen")
+        room = await self._owned_room(request)  # while the body came, it may have left memory and come back
+        await room.rename(title)
+        return answer({"workspace_id": room.id, "title": title})
+
+    async def delete_workspace(self, request: web.Request) -> web.Response:
+        """Delete a workspace, so that it can be restored, and close whoever is in it."""
+        await (await self._owned_room(request)).delete()
+        return web.Response(status=204)
+
+    async def restore_workspace(self, request: web.Request) -> web.Response:
+        """Take back the deletion of a workspace."""
+        workspace_id = request.match_info["workspace_id"]
+        title = await self._lobby.restore(workspace_id, bearer(request))
+        return answer({"workspace_id": workspace_id, "title": title})
+
+    async def read_chat(self, request: web.Request) -> web.Response:
+        """Earlier entries of the chat, oldest first."""
+        room = (await enter(self._lobby, request, Role.VIEWER, "")).room
+        before_id = _number(request, "before", _AFTER_ALL)
+        count = min(_number(request, "count", limits.CHAT_PAGE_ENTRIES), limits.CHAT_PAGE_ENTRIES)
+        entries = await self._lobby.around.store.read_chat(room.id, before_id, count)
+        return answer({"entries": [entry.record for entry in entries]})
 
     async def list_links(self, request: web.Request) -> web.Response:
-        """All links of a workspace, without their keys, which nobody has."""
+        """All links of a workspace, without their keys, which nobody has, and who is on each."""
         room = await self._owned_room(request)
-        return _json({"links": [_told(link) for link in room.links.values()]})
+        on_link: dict[str, list[dict[str, object]]] = {}
+        for member in room.members.values():
+            told = {"member_id": member.id, "name": member.name, "color": member.color}
+            on_link.setdefault(member.link_id, []).append(told)
+        return answer({"links": [{**_told(link), "members": on_link.get(id_, [])} for id_, link in room.links.items()]})
 
     async def create_link(self, request: web.Request) -> web.Response:
         """Make a link and tell its key, once."""
         await self._owned_room(request)
-        body = await _body(request, NewLinkBody)
+        asked = await body(request, NewLinkBody)
         room = await self._owned_room(request)  # while the body came, it may have left memory and come back
-        link = self._lobby.new_link(body.role, body.name, body.expires_at_ms)
+        link = self._lobby.new_link(asked.role, asked.name, asked.expires_at_ms)
         await room.put_link(link.record)
-        return _json({**_told(link.record), "url": self._url(request, room.id, link.key)}, 201)
+        return answer({**_told(link.record), "url": self._url(request, room.id, link.key)}, 201)
 
     async def revoke_link(self, request: web.Request) -> web.Response:
         """Revoke a link and close whoever is on it."""
@@ -109,56 +153,27 @@ class Rest:
 
     async def _owned_room(self, request: web.Request) -> Room:
         """The room whose owner's key the request bears. Raises: Refused."""
-        room = await self._lobby.enter(request.match_info["workspace_id"])
-        key = _bearer(request)
-        if not key:
-            raise Refused(Code.KEY_WRONG, "an owner's key as Authorization: Bearer is needed")
-        link = room.find_link(key)
-        if link is None or link.role != "owner":
-            raise Refused(Code.ROLE_TOO_LOW, "only owners see and change links")
-        return room
+        return (await enter(self._lobby, request, Role.OWNER, "only owners may do that")).room
 
     def _url(self, request: web.Request, workspace_id: str, key: str) -> str:
-        base = self._public_url or f"{request.scheme}://{request.host}"
-        return f"{base}/w/{workspace_id}#key={key}"
+        return self._site.url(request, f"/w/{workspace_id}#key={key}")
+
+
+_AFTER_ALL = 2**53 - 1
+"""Above every id of an entry."""
+
+
+def _number(request: web.Request, name: str, otherwise: int) -> int:
+    """A whole number of the query. Raises: Refused BODY_MALFORMED."""
+    text = request.query.get(name)
+    if text is None:
+        return otherwise
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_AFTER_ALL))):
+        raise Refused(Code.BODY_MALFORMED, f"{name} must be a whole number")
+    return min(int(text), _AFTER_ALL)
 
 
 def _told(link: LinkRecord) -> dict[str, object]:
     told = link._asdict()
     del told["key_hash"]
     return told
-
-
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
-
-
-def _bearer(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
-
-
-async def _body(request: web.Request, kind: type[_Body]) -> _Body:
-    """The request's JSON body. Raises: Refused BODY_TOO_LARGE or BODY_MALFORMED."""
-    if request.content_type != "application/json":
-        # A form on another site can post text or a form, never this.
-        raise Refused(Code.BODY_MALFORMED, "Content-Type must be application/json")
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except web.RequestPayloadError as error:
-        raise Refused(Code.BODY_MALFORMED, "the body cannot be unpacked, or ended too early") from error
-    except web.HTTPRequestEntityTooLarge:
-        raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Refused(Code.BODY_MALFORMED, str(error)[:200]) from None
-
-
-def error_response(error: CaretsError) -> web.Response:
-    """An error of the table as HTTP tells it."""
-    told = {
-        "code": int(error.code),
-        "name": error.code.name.lower(),
-        "text": error.sentence,
-        "next_step": error.row.next_step,
-    }
-    return _json({"error": told}, error.row.http_status)

@@ -68,14 +68,14 @@ class WebSocketDoor:
                     return
                 if isinstance(frame, bytes):
                     room.receive(member, frame)
-                    if room.is_full:
-                        await room.settle()
                 else:
                     request = messages.decode_request(frame)
                     if isinstance(request, messages.OpenFile):
                         await room.open_file(member, request)
                     else:
                         room.request(member, request)
+                if room.is_full:
+                    await room.settle()
         except CaretsError as error:
             self._lobby.note(error)
             _log.warning("member_refused", workspace=room.id, member=member.id, error=str(error))

@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from carets import limits
 from carets.engines.record import decode_record, encode_record
 from carets.engines.sqlite_file import LOG_PAGES_MAX, connect_reader, connect_writer, open_file
 from carets.errors import Code
 from carets.protocol.messages import FileRecord
 from carets.rooms.store import (
     Batch,
+    ChatEntry,
     Checkpoint,
     FileAppend,
     FileLog,
@@ -257,6 +259,15 @@ _PUT_LINK = """
         name = excluded.name, created_at_ms = excluded.created_at_ms, expires_at_ms = excluded.expires_at_ms,
         revoked_at_ms = excluded.revoked_at_ms
 """
+_PUT_CHAT = """
+    INSERT INTO chat (workspace, chat_id, at_ms, author, name, color, text, nonce)
+    SELECT workspace, ?, ?, ?, ?, ?, ?, ? FROM workspaces WHERE workspace_id = ?
+    AND ? - 1 = coalesce((SELECT max(chat_id) FROM chat WHERE chat.workspace = workspaces.workspace), 0)
+"""
+_READ_CHAT = """
+    SELECT chat_id, at_ms, author, name, color, text, nonce FROM chat WHERE workspace = ? AND chat_id < ?
+    ORDER BY chat_id DESC LIMIT ?
+"""
 _PUT_CHECKPOINT = """
     INSERT INTO checkpoints (document, seq, state) VALUES (?, ?, ?)
     ON CONFLICT (document) DO UPDATE SET seq = excluded.seq, state = excluded.state WHERE excluded.seq >= seq
@@ -269,6 +280,10 @@ _FORMER_CLIENT_IDS = """
     SELECT DISTINCT client_id FROM paths JOIN client_ids USING (document)
     WHERE workspace = ? AND path = ? AND document <> ?
 """
+
+
+_AFTER_ALL = 2**63 - 1
+"""Above every id that SQLite can hold."""
 
 
 def _do_one(connection: sqlite3.Connection, complaint: str, sql: str, values: tuple[object, ...]) -> None:
@@ -298,6 +313,21 @@ def _put_link(connection: sqlite3.Connection, workspace_id: str, link: LinkRecor
     _do_one(connection, f"no workspace {workspace_id}", _PUT_LINK, (*link, workspace_id))
 
 
+def _find_workspace(connection: sqlite3.Connection, workspace_id: str) -> int:
+    """The number of a workspace. Raises: StoreFailed."""
+    sql = "SELECT workspace FROM workspaces WHERE workspace_id = ?"
+    row: tuple[int] | None = connection.execute(sql, (workspace_id,)).fetchone()
+    if row is None:
+        raise StoreFailed(Code.UNAVAILABLE, f"no workspace {workspace_id}")
+    return row[0]
+
+
+def _read_chat(connection: sqlite3.Connection, workspace: int, before_id: int, count_max: int) -> list[ChatEntry]:
+    """The latest entries before an id, oldest first."""
+    rows = connection.execute(_READ_CHAT, (workspace, before_id, max(0, count_max))).fetchall()
+    return [ChatEntry(*row) for row in reversed(rows)]
+
+
 def _records_after(connection: sqlite3.Connection, document: int, after_seq: int, count_max: int) -> list[LogEntry]:
     """Entries number ``after_seq + 1`` and on, at most `count_max` (-1: all)."""
     entries: list[LogEntry] = []
@@ -315,6 +345,7 @@ class _Write:
     workspace_id: str
     files: list[FileRecord]
     appends: list[tuple[int, int, int, bytes, list[tuple[int, str]]]]
+    chat: list[ChatEntry]
     bytes_added: int
 
     @classmethod
@@ -323,7 +354,8 @@ class _Write:
             appends = [_freeze(append) for append in batch.appends]
         except (TypeError, ValueError, OverflowError) as error:
             raise _failure(error) from error
-        return cls(batch.workspace_id, list(batch.files), appends, sum(len(record) for *_, record, _ in appends))
+        bytes_added = sum(len(record) for *_, record, _ in appends) + sum(len(entry.text) for entry in batch.chat)
+        return cls(batch.workspace_id, list(batch.files), appends, list(batch.chat), bytes_added)
 
     def run(self, connection: sqlite3.Connection) -> None:
         for file in self.files:
@@ -336,6 +368,9 @@ class _Write:
             for client_id, person in claims:
                 complaint = f"client id {client_id} of file {file_id} is somebody else's, or there is no such file"
                 _do_one(connection, complaint, _PUT_CLAIM, (client_id, person, *at))
+        for entry in self.chat:
+            complaint = f"chat entry {entry.chat_id} does not follow the chat, or there is no such workspace"
+            _do_one(connection, complaint, _PUT_CHAT, (*entry, self.workspace_id, entry.chat_id))
 
 
 def _freeze(append: FileAppend) -> tuple[int, int, int, bytes, list[tuple[int, str]]]:
@@ -389,10 +424,10 @@ class SqliteStore:
         await self._writer.write(create, write.bytes_added)
 
     async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
-        """The workspace, or None. Files in the order of their ids, links in the order of their making."""
+        """The workspace, deleted or not, or None. Files and chat by their ids, links in the order of their making."""
 
         def load(connection: sqlite3.Connection) -> WorkspaceRecord | None:
-            sql = "SELECT workspace, title, created_at_ms FROM workspaces WHERE workspace_id = ?"
+            sql = "SELECT workspace, title, created_at_ms, deleted_at_ms FROM workspaces WHERE workspace_id = ?"
             row = connection.execute(sql, (workspace_id,)).fetchone()
             if row is None:
                 return None
@@ -406,13 +441,32 @@ class SqliteStore:
                 " WHERE workspace = ? ORDER BY link",
                 row[:1],
             )
-            _, title, created_at_ms = row
-            files_made = [FileRecord(*file) for file in files]
+            workspace, title, created_at_ms, deleted_at_ms = row
             return WorkspaceRecord(
-                workspace_id, title, created_at_ms, files_made, [LinkRecord(*link) for link in links]
+                workspace_id,
+                title,
+                created_at_ms,
+                [FileRecord(*file) for file in files],
+                [LinkRecord(*link) for link in links],
+                deleted_at_ms,
+                _read_chat(connection, workspace, _AFTER_ALL, limits.CHAT_TAIL_ENTRIES),
             )
 
         return await self._read(load)
+
+    async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
+        """Keep another title, or since when the workspace is deleted, durably. All else of it stays as it is."""
+        sql = "UPDATE workspaces SET title = ?, deleted_at_ms = ? WHERE workspace_id = ?"
+        values = (title, deleted_at_ms, workspace_id)
+        await self._writer.write(lambda connection: _do_one(connection, f"no workspace {workspace_id}", sql, values))
+
+    async def read_chat(self, workspace_id: str, before_id: int, count_max: int) -> list[ChatEntry]:
+        """The latest entries, at most `count_max`, of those with ids below `before_id`, in the order of their ids."""
+
+        def read(connection: sqlite3.Connection) -> list[ChatEntry]:
+            return _read_chat(connection, _find_workspace(connection, workspace_id), before_id, count_max)
+
+        return await self._read(read)
 
     async def append(self, batch: Batch) -> None:
         """Make the batch durable: all of it, in one commit, before this returns."""

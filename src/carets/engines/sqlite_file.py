@@ -107,6 +107,22 @@ MIGRATIONS = (
         PRIMARY KEY (document, seq)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE workspaces ADD COLUMN deleted_at_ms INTEGER;
+
+    -- `nonce`: the author's own name for the entry, by which a repetition is known.
+    CREATE TABLE chat (
+        workspace INTEGER NOT NULL REFERENCES workspaces,
+        chat_id INTEGER NOT NULL CHECK (chat_id >= 1),
+        at_ms INTEGER NOT NULL,
+        author TEXT NOT NULL,
+        name TEXT NOT NULL,
+        color TEXT NOT NULL,
+        text TEXT NOT NULL,
+        nonce TEXT NOT NULL,
+        PRIMARY KEY (workspace, chat_id)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 """The schema: number n takes a file from ``user_version`` n - 1 to n, in one transaction. Released ones stay."""
 

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Literal
 
@@ -28,6 +29,10 @@ _COLOR = re.compile(r"#[0-9a-f]{6}")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _DECEIVING = re.compile("[\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 """Characters that nobody sees and that reorder or hide what stands beside them. Source: Unicode TR 36."""
+
+
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that overrule the direction of a whole text. Marks of direction stay: Hebrew and Arabic need them."""
 
 
 class Role(IntEnum):
@@ -87,6 +92,15 @@ def read_person(secret: bytes, workspace_id: str, token: str) -> str | None:
     return person_name(person_id)
 
 
+def recognise(secret: bytes, workspace_id: str, token: str, entropy: Callable[[int], bytes]) -> tuple[str, str]:
+    """The person of a token, and the token; a new person with a new one when it is none of this server's."""
+    person = read_person(secret, workspace_id, token)
+    if person is not None:
+        return person, token
+    person_id = new_person_id(entropy(16))
+    return person_name(person_id), sign_person(secret, workspace_id, person_id)
+
+
 def person_name(person_id: bytes) -> str:
     """How the log writes a person."""
     return "person:" + person_id.hex()
@@ -123,6 +137,20 @@ def clean_color(text: str, seed: int) -> str:
     """A colour ``#rrggbb``; one of twelve by `seed` when `text` is none."""
     text = text.lower()
     return text if _COLOR.fullmatch(text) else PALETTE[seed % len(PALETTE)]
+
+
+def clean_message(text: str) -> str:
+    """A chat message as it may be shown: NFC, line feeds, nothing that controls or overrules the direction.
+
+    Raises: Refused TEXT_INVALID when nothing is left, or more than `CHAT_UNITS_MAX` characters.
+    """
+    text = re.sub("\r\n|[\r\u2028\u2029]", "\n", text)
+    shown = "".join(c for c in _TURNING.sub("", text) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    # Last, since taking a character out can bring two together that are one in NFC.
+    shown = unicodedata.normalize("NFC", shown).strip()
+    if not 1 <= len(shown) <= limits.CHAT_UNITS_MAX:
+        raise Refused(Code.TEXT_INVALID, f"must have 1 to {limits.CHAT_UNITS_MAX} characters")
+    return shown
 
 
 PALETTE = (

@@ -19,6 +19,8 @@ ClientId = Annotated[int, msgspec.Meta(ge=0, le=limits.CLIENT_ID_MAX)]
 RequestId = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 ShortText = Annotated[str, msgspec.Meta(max_length=1024)]
 Path = Annotated[str, msgspec.Meta(max_length=16 * 1024)]
+Nonce = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+SignalKind = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.\-]{1,32}\Z")]
 RoleName = Literal["viewer", "editor", "owner"]
 LineEnd = Literal["lf", "crlf"]
 
@@ -33,25 +35,41 @@ class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     deleted_at_ms: int | None = None
 
 
-class MemberRecord(msgspec.Struct, frozen=True):
-    """One member as the others see it."""
+class MemberRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One member as the others see it; `file_id` is the file that it looks at."""
 
     member_id: int
     name: str
     color: str
     role: RoleName
+    file_id: int | None = None
+
+
+class ChatRecord(msgspec.Struct, frozen=True):
+    """One message of a workspace's chat: `chat_id` counts from 1 without gaps, `author` is a person."""
+
+    chat_id: int
+    at_ms: int
+    author: str
+    name: str
+    color: str
+    text: str
 
 
 # -- to the server
 
 
 class Hello(msgspec.Struct, tag_field="type", tag="hello"):
-    """The first frame: the link's key, the person token of an earlier welcome, a name and a colour."""
+    """The first frame: the link's key, the person token of an earlier welcome, a name and a colour.
+
+    `page` is a random id of this page's life: an earlier connection of the same person and page is dead.
+    """
 
     key: ShortText = ""
     person: ShortText = ""
     name: ShortText = ""
     color: ShortText = ""
+    page: ShortText = ""
 
 
 class Profile(msgspec.Struct, tag_field="type", tag="profile"):
@@ -106,11 +124,51 @@ class RestoreFile(msgspec.Struct, tag_field="type", tag="restore_file"):
     request: RequestId | None = None
 
 
+class RenameFolder(msgspec.Struct, tag_field="type", tag="rename_folder"):
+    """Another path for a folder: all files below it move at once, or none."""
+
+    path: Path
+    to: Path
+    request: RequestId | None = None
+
+
+class DeleteFolder(msgspec.Struct, tag_field="type", tag="delete_folder"):
+    """Makes all files below a folder tombstones at once."""
+
+    path: Path
+    request: RequestId | None = None
+
+
+class Place(msgspec.Struct, tag_field="type", tag="place"):
+    """The file that this member looks at; null for none."""
+
+    file_id: FileId | None
+
+
+class Chat(msgspec.Struct, tag_field="type", tag="chat"):
+    """A message to everybody. A client that may send it again does so with the same `nonce`: it is kept once."""
+
+    text: str
+    nonce: Nonce
+    request: RequestId | None = None
+
+
+class Signal(msgspec.Struct, tag_field="type", tag="signal"):
+    """Something for the other members of this moment, or for one; never kept. `data` is any JSON."""
+
+    kind: SignalKind
+    data: msgspec.Raw
+    to: int | None = None
+
+
 class Ping(msgspec.Struct, tag_field="type", tag="ping"):
     """Asks for a pong: a page sees no control frames."""
 
 
-Request = Hello | Profile | OpenFile | CloseFile | CreateFile | RenameFile | DeleteFile | RestoreFile | Ping
+FileRequest = CreateFile | RenameFile | DeleteFile | RestoreFile | RenameFolder | DeleteFolder
+"""What changes the list of files."""
+
+Request = Hello | Profile | OpenFile | CloseFile | FileRequest | Place | Chat | Signal | Ping
 
 
 # -- from the server
@@ -125,6 +183,8 @@ class ClientLimits(msgspec.Struct, frozen=True):
     presence_bytes_max: int = limits.PRESENCE_BYTES_MAX
     files_max: int = limits.FILES_MAX
     name_units_max: int = limits.NAME_UNITS_MAX
+    chat_units_max: int = limits.CHAT_UNITS_MAX
+    signal_bytes_max: int = limits.SIGNAL_BYTES_MAX
 
 
 class Welcome(msgspec.Struct, tag_field="type", tag="welcome"):
@@ -140,6 +200,8 @@ class Welcome(msgspec.Struct, tag_field="type", tag="welcome"):
     files: list[FileRecord]
     members: list[MemberRecord]
     build: str
+    author: str
+    """The member's own person, as chat names it."""
     limits: ClientLimits = ClientLimits()
 
 
@@ -165,6 +227,28 @@ class Saved(msgspec.Struct, tag_field="type", tag="saved"):
     count: int
 
 
+class ChatNotice(msgspec.Struct, tag_field="type", tag="chat", omit_defaults=True):
+    """Messages of the chat; with `full`, the latest there are. `request` answers the one who sent it."""
+
+    entries: list[ChatRecord]
+    full: bool = False
+    request: int | None = None
+
+
+class SignalNotice(msgspec.Struct, tag_field="type", tag="signal"):
+    """A signal, and whose it is by the server's word."""
+
+    member_id: int
+    kind: str
+    data: msgspec.Raw
+
+
+class WorkspaceNotice(msgspec.Struct, tag_field="type", tag="workspace"):
+    """The workspace has another title."""
+
+    title: str
+
+
 class Pong(msgspec.Struct, tag_field="type", tag="pong"):
     """The answer to ping."""
 
@@ -185,7 +269,9 @@ class Draining(msgspec.Struct, tag_field="type", tag="draining"):
     """The server is about to restart: what is committed stays, reconnect soon."""
 
 
-Notice = Welcome | Files | Members | Saved | Pong | RefusedNotice | Draining
+Notice = (
+    Welcome | Files | Members | Saved | ChatNotice | SignalNotice | WorkspaceNotice | Pong | RefusedNotice | Draining
+)
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _encoder = msgspec.json.Encoder()

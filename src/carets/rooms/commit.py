@@ -1,6 +1,6 @@
 """What waits for the next commit of a room, and what one commit holds.
 
-Owns: the order of admitted edits and file operations, and which frames are acknowledged with them.
+Owns: the order of admitted edits, file operations and chat, and which frames are acknowledged with them.
 Does not know: documents, stores, sockets.
 
 Invariant: what is sealed is gone from here; it comes back only as committed, or not at all.
@@ -8,13 +8,15 @@ Invariant: what is sealed is gone from here; it comes back only as committed, or
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from carets.protocol.messages import FileRecord
 from carets.rooms.file import OpenFile
 from carets.rooms.member import Member
-from carets.rooms.store import Batch, FileAppend, LogEntry
+from carets.rooms.store import Batch, ChatEntry, FileAppend, LogEntry
 
 
 class Edit(NamedTuple):
@@ -25,11 +27,25 @@ class Edit(NamedTuple):
 
 
 class FileOperation(NamedTuple):
-    """An admitted change of the list of files; `request` is how its asker knows the answer."""
+    """An admitted change of the list of files, and the first updates of files that come with their texts.
+
+    Who asked is a member, which knows the answer by `request`, or waits for `kept`.
+    """
+
+    records: list[FileRecord]
+    appends: Sequence[FileAppend] = ()
+    member: Member | None = None
+    request: int | None = None
+    kept: asyncio.Future[None] | None = None
+
+
+class Post(NamedTuple):
+    """An admitted message of the chat. A repetition, which is not new, is only answered, after what it repeats."""
 
     member: Member
     request: int | None
-    record: FileRecord
+    entry: ChatEntry
+    is_new: bool
 
 
 @dataclass(slots=True)
@@ -39,6 +55,7 @@ class Sealed:
     batch: Batch
     edits: list[tuple[OpenFile, list[Edit], FileAppend]]
     operations: list[FileOperation]
+    posts: list[Post]
     acks: list[tuple[Member, int]]
 
 
@@ -48,10 +65,13 @@ class Pending:
 
     edits: dict[OpenFile, list[Edit]] = field(default_factory=dict)
     operations: list[FileOperation] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
     touched: dict[int, Member] = field(default_factory=dict)
     """Members with a frame that came since the last commit began; no-ops count."""
 
     bytes_waiting: int = 0
+    awaited: set[asyncio.Future[None]] = field(default_factory=set)
+    """What outsiders wait for; it outlives the sealing of what it is about."""
 
     def __bool__(self) -> bool:
         return bool(self.touched or self.operations or self.edits)
@@ -66,18 +86,44 @@ class Pending:
         file.admitted_seq += 1
         self.touched[member.id] = member
 
-    def operate(self, member: Member, request: int | None, record: FileRecord) -> None:
+    def operate(self, operation: FileOperation) -> None:
         """Queue an admitted change of the list of files."""
-        self.operations.append(FileOperation(member, request, record))
-        self.touched[member.id] = member
+        self.operations.append(operation)
+        self.bytes_waiting += sum(len(entry.update) for append in operation.appends for entry in append.entries)
+        if operation.member is not None:
+            operation.member.requests_open += 1
+            self.touched[operation.member.id] = operation.member
+
+    def expect(self) -> asyncio.Future[None]:
+        """A future for an operation that an outsider waits for."""
+        kept = asyncio.get_running_loop().create_future()
+        self.awaited.add(kept)
+        kept.add_done_callback(self.awaited.discard)
+        return kept
+
+    def disappoint(self, error: Exception) -> None:
+        """Tell all outsiders that what they wait for will not be."""
+        for kept in self.awaited:
+            if not kept.done():
+                kept.set_exception(error)
+
+    def post(self, post: Post) -> None:
+        """Queue a message of the chat."""
+        self.posts.append(post)
+        self.bytes_waiting += len(post.entry.text)
+        post.member.requests_open += 1
+        self.touched[post.member.id] = post.member
 
     def clear(self) -> None:
         """Begin anew."""
-        self.edits, self.operations, self.touched, self.bytes_waiting = {}, [], {}, 0
+        self.edits, self.operations, self.posts, self.touched, self.bytes_waiting = {}, [], [], {}, 0
 
     def seal(self, workspace_id: str, now_ms: int) -> Sealed:
         """Make all that is here into one commit."""
-        batch = Batch(workspace_id, at_ms=now_ms, files=[operation.record for operation in self.operations])
+        batch = Batch(workspace_id, at_ms=now_ms, chat=[post.entry for post in self.posts if post.is_new])
+        for operation in self.operations:
+            batch.files += operation.records
+            batch.appends += operation.appends
         grouped = []
         for file, edits in self.edits.items():
             entries = [LogEntry(now_ms, member.person, update) for member, update in edits]
@@ -85,6 +131,6 @@ class Pending:
             batch.appends.append(append)
             grouped.append((file, edits, append))
         acks = [(member, member.acknowledgeable) for member in self.touched.values()]
-        sealed = Sealed(batch, grouped, self.operations, acks)
+        sealed = Sealed(batch, grouped, self.operations, self.posts, acks)
         self.clear()
         return sealed

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carets import limits
 from carets.protocol import messages, wire
@@ -20,7 +20,6 @@ from carets.protocol.dialect import Dialect
 from carets.protocol.updates import decode_state_vector
 from carets.rooms.commit import Edit
 from carets.rooms.file import OpenFile
-from carets.rooms.files import FileTable
 from carets.rooms.member import Mark, Member, Seat
 
 
@@ -31,14 +30,17 @@ class Delivery:
         self,
         members: dict[int, Member],
         open_files: dict[int, OpenFile],
-        table: FileTable,
+        whole: Mapping[type[messages.Notice], Callable[[], messages.Notice]],
         fail: Callable[[Exception], None],
     ) -> None:
-        """`fail` is told what goes wrong in a turn or a tick of ours, where nobody waits who could be."""
+        """`whole` makes, for a kind of notice, the one that stands for all that a member missed; others it misses.
+
+        `fail` is told what goes wrong in a turn or a tick of ours, where nobody waits who could be.
+        """
         self._fail = fail
         self._members = members
         self._open = open_files
-        self._table = table
+        self._whole = whole
         self._waiting: deque[Member] = deque()
         self._turn: asyncio.Handle | None = None
         self._tick: asyncio.TimerHandle | None = None
@@ -97,8 +99,7 @@ class Delivery:
             if not member.dialect.has_notices:
                 continue
             if member.outbox.lagging:
-                member.files_stale |= isinstance(notice, messages.Files)
-                member.members_stale |= isinstance(notice, messages.Members)
+                member.stale.add(type(notice))
                 continue
             if text is None:
                 text = member.dialect.notice(messages.encode_notice(notice))
@@ -108,6 +109,16 @@ class Delivery:
         """Put an answer to a member's own request, even while it lags; its edge reads no further above a hard bound."""
         if member.dialect.has_notices:
             member.outbox.put(member.dialect.notice(messages.encode_notice(notice)))
+
+    def signal(self, sender: Member, signal: messages.Signal) -> None:
+        """Write a signal to everybody else, or to the one it is for. Who lags or is not here never hears of it."""
+        if signal.to is None:
+            hearers = [member for member in self._members.values() if member is not sender]
+        else:
+            hearers = [self._members[signal.to]] if signal.to in self._members else []
+        self.notify(hearers, messages.SignalNotice(sender.id, signal.kind, signal.data))
+        for hearer in hearers:
+            self.flush(hearer)
 
     def acknowledge(self, member: Member, count: int) -> None:
         """Tell a member how many of its frames are durable."""
@@ -184,12 +195,10 @@ class Delivery:
 
     def _catch_up(self, member: Member) -> int:
         """Put what a member missed. Returns how many documents were encoded."""
-        if member.files_stale:
-            member.files_stale = False
-            self.reply(member, messages.Files(self._table.listed(), full=True))
-        if member.members_stale:
-            member.members_stale = False
-            self.reply(member, messages.Members([other.record for other in self._members.values()], full=True))
+        for kind, make in self._whole.items():
+            if kind in member.stale:
+                self.reply(member, make())
+        member.stale.clear()
         if member.saved_stale:
             member.saved_stale = False
             self.reply(member, messages.Saved(member.saved))

@@ -11,11 +11,14 @@ Invariants:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
 from carets import limits
 from carets.errors import Code, Refused
+from carets.protocol import messages
 from carets.protocol.access import clean_path
 from carets.protocol.messages import FileRecord, LineEnd
 
@@ -27,6 +30,10 @@ class FileTable:
 
     def __init__(self, records: list[FileRecord]) -> None:
         self.committed = {record.file_id: record for record in records}
+        self._admitted: dict[int, FileRecord] = {}
+        self._paths: dict[str, int] = {}
+        self._folders: Counter[str] = Counter()
+        self._highest_id = 0
         self.fall_back()
 
     def live(self, file_id: int) -> FileRecord:
@@ -57,6 +64,22 @@ class FileTable:
         """All committed files, tombstones with them, by id."""
         return list(self.committed.values())
 
+    def change(self, request: messages.FileRequest, now_ms: int, new_epoch: Callable[[], str]) -> list[FileRecord]:
+        """Admit what a member asks for. Raises: Refused; then nothing of it is admitted."""
+        match request:
+            case messages.CreateFile():
+                return [self.create(request.path, request.eol, new_epoch())]
+            case messages.RenameFile():
+                return [self.rename(request.file_id, request.path)]
+            case messages.DeleteFile():
+                return [self.delete(request.file_id, now_ms)]
+            case messages.RestoreFile():
+                return [self.restore(request.file_id, request.path, now_ms)]
+            case messages.RenameFolder():
+                return self.rename_folder(request.path, request.to)
+            case messages.DeleteFolder():
+                return self.delete_folder(request.path, now_ms)
+
     def create(self, path: str, eol: LineEnd, epoch: str) -> FileRecord:
         """Admit a new file. Raises: Refused."""
         if len(self._admitted) >= limits.FILES_MAX:
@@ -85,16 +108,57 @@ class FileTable:
         free = self._free(path if path is not None else record.path)
         return self._admit(msgspec.structs.replace(record, path=free, deleted_at_ms=None))
 
+    def rename_folder(self, path: str, to: str) -> list[FileRecord]:
+        """Admit that all files below a folder move, or none. Raises: Refused."""
+        path, to = clean_path(path), clean_path(to)
+        if to.startswith(path + "/"):
+            raise Refused(Code.PATH_INVALID, "a folder cannot move into itself")
+        moving = self._below(path)
+        with self.whole():
+            for record in moving:
+                # Out of the way of each other: what moves may end where another one was.
+                self._admit(msgspec.structs.replace(record, deleted_at_ms=0))
+            if self._folders[to]:
+                raise Refused(Code.PATH_TAKEN, f"there is a folder {to}")
+            places = [self._free(to + record.path.removeprefix(path)) for record in moving]
+            return [
+                self._admit(msgspec.structs.replace(record, path=place))
+                for record, place in zip(moving, places, strict=True)
+            ]
+
+    def delete_folder(self, path: str, now_ms: int) -> list[FileRecord]:
+        """Admit that all files below a folder become tombstones. Raises: Refused."""
+        return [self.delete(record.file_id, now_ms) for record in self._below(clean_path(path))]
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """What is admitted inside is admitted as a whole: a refusal takes back all of it."""
+        before = dict(self._admitted), dict(self._paths), self._folders.copy(), self._highest_id
+        try:
+            yield
+        except Refused:
+            self._admitted, self._paths, self._folders, self._highest_id = before
+            raise
+
+    def _below(self, folder: str) -> list[FileRecord]:
+        """The files below a folder, by id. Raises: Refused FILE_UNKNOWN when there are none."""
+        inside = folder + "/"
+        found = [
+            record
+            for record in self._admitted.values()
+            if record.deleted_at_ms is None and record.path.startswith(inside)
+        ]
+        if not found:
+            raise Refused(Code.FILE_UNKNOWN, f"there is no folder {folder}")
+        return found
+
     def commit(self, records: list[FileRecord]) -> None:
         """Take what is durable now."""
         self.committed.update((record.file_id, record) for record in records)
 
     def fall_back(self) -> None:
         """Forget what was admitted and not committed."""
-        self._admitted: dict[int, FileRecord] = {}
-        self._paths: dict[str, int] = {}
-        self._folders: Counter[str] = Counter()
-        self._highest_id = 0
+        self._admitted, self._paths, self._folders, self._highest_id = {}, {}, Counter(), 0
         for record in self.committed.values():
             self._admit(record)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from typing import NamedTuple
 
 import structlog
@@ -19,14 +18,20 @@ import structlog
 from carets import limits
 from carets.errors import CaretsError, Code, Refused, Unavailable
 from carets.protocol import access
-from carets.protocol.access import RoleName
-from carets.rooms.room import Room, Surroundings, first_batch
-from carets.rooms.store import LinkRecord, WorkspaceRecord
+from carets.protocol.access import Role, RoleName
+from carets.rooms import imports
+from carets.rooms.files import FileTable
+from carets.rooms.links import Links
+from carets.rooms.room import Room, Surroundings
+from carets.rooms.store import Batch, LinkRecord, WorkspaceRecord
 
 _log = structlog.get_logger("carets.lobby")
 
 _SWEEP_S = 5.0
 """Seconds between looks for rooms and files that may leave memory."""
+
+
+_DAY_MS = 24 * 3600 * 1000
 
 
 class NewLink(NamedTuple):
@@ -46,6 +51,7 @@ class Lobby:
         self.refusals: Counter[Code] = Counter()
         """How often each number was given out, since the start."""
         self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._restoring = asyncio.Lock()
 
     async def enter(self, workspace_id: str) -> Room:
         """The workspace's room, opened if need be, once for all who wait. Raises: Refused, Unavailable."""
@@ -55,7 +61,7 @@ class Lobby:
             raise Refused(Code.WORKSPACE_UNKNOWN)
         room = self.rooms.get(workspace_id)
         if room is not None and room.failed is None:
-            return room
+            return _undeleted(room)
         task = self._opening.get(workspace_id)
         if task is None:
             task = self._opening[workspace_id] = asyncio.create_task(self._open(workspace_id))
@@ -63,7 +69,7 @@ class Lobby:
         room = await asyncio.shield(task)
         if self.is_draining:
             raise Unavailable(Code.DRAINING)
-        return room
+        return _undeleted(room)
 
     async def _open(self, workspace_id: str) -> Room:
         if failed := self.rooms.pop(workspace_id, None):
@@ -71,6 +77,8 @@ class Lobby:
         record = await self.around.store.load_workspace(workspace_id)
         if record is None:
             raise Refused(Code.WORKSPACE_UNKNOWN)
+        if record.deleted_at_ms is not None:
+            raise Refused(Code.WORKSPACE_DELETED)
         room = self.rooms[workspace_id] = Room(record, self.around)
         _log.info("room_opened", workspace=workspace_id, files=len(record.files))
         return room
@@ -83,17 +91,48 @@ class Lobby:
         links: dict[RoleName, NewLink] = {}
         for role in access.Role:
             links[role.label] = self.new_link(role.label, "", None)
-        batch = first_batch(workspace_id, files, self.around)
+        now_ms, entropy = self.around.now_ms(), self.around.entropy
+        drafts = await imports.draft_all(files, entropy)
+        made, appends = imports.place(drafts, FileTable([]), entropy, now_ms, imports.SERVER)
         record = WorkspaceRecord(
             workspace_id,
             access.clean_label(title, limits.TITLE_UNITS_MAX, "Untitled workspace"),
-            self.around.now_ms(),
-            files=batch.files,
+            now_ms,
+            files=made,
             links=[link.record for link in links.values()],
         )
-        await self.around.store.create_workspace(record, replace(batch, files=[]))
-        _log.info("workspace_created", workspace=workspace_id, files=len(batch.files))
+        await self.around.store.create_workspace(record, Batch(workspace_id, appends, at_ms=now_ms))
+        _log.info("workspace_created", workspace=workspace_id, files=len(made))
         return record, links
+
+    async def restore(self, workspace_id: str, key: str) -> str:
+        """Take back the deletion of a workspace, by an owner's key; its title. Raises: Refused, Unavailable."""
+        if self.is_draining:
+            raise Unavailable(Code.DRAINING)
+        # One at a time: a second one must not take back a deletion that came after the first.
+        async with self._restoring:
+            room = self.rooms.get(workspace_id)
+            if room is not None and room.failed is not None:
+                room = None
+            kept: Room | WorkspaceRecord | None = room
+            if kept is None and access.is_id(workspace_id):
+                kept = await self.around.store.load_workspace(workspace_id)
+            if kept is None:
+                raise Refused(Code.WORKSPACE_UNKNOWN)
+            links = kept.links if isinstance(kept, Room) else Links(kept.links)
+            now_ms = self.around.now_ms()
+            if links.find(key, now_ms).role != Role.OWNER.label:
+                raise Refused(Code.ROLE_TOO_LOW, "only owners restore a workspace")
+            if kept.deleted_at_ms is None:
+                return kept.title
+            if now_ms - kept.deleted_at_ms > limits.TOMBSTONE_DAYS * _DAY_MS:
+                raise Refused(Code.WORKSPACE_DELETED, f"more than {limits.TOMBSTONE_DAYS} days ago")
+            if room is not None:
+                await room.restore()
+            else:
+                await self.around.store.put_workspace(workspace_id, kept.title, None)
+            _log.info("workspace_restored", workspace=workspace_id)
+            return kept.title
 
     def new_link(self, role: RoleName, name: str, expires_at_ms: int | None) -> NewLink:
         """A link with a fresh key; not kept yet."""
@@ -159,3 +198,10 @@ class Lobby:
             "refusals": {int(code): count for code, count in self.refusals.items()},
             "draining": self.is_draining,
         }
+
+
+def _undeleted(room: Room) -> Room:
+    """The room, unless its workspace is deleted. Raises: Refused."""
+    if room.deleted_at_ms is not None:
+        raise Refused(Code.WORKSPACE_DELETED)
+    return room

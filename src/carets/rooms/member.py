@@ -65,6 +65,10 @@ class Member:
     color: str
     dialect: Dialect
     outbox: Outbox
+    page: str = ""
+    """A random id of its page's life: the same person's same page has no second connection."""
+    place: int | None = None
+    """The file that it looks at."""
     seats: dict[int, Seat] = field(default_factory=dict)
     parts: PartsInbox = field(default_factory=PartsInbox)
     received: int = 0
@@ -74,9 +78,9 @@ class Member:
     gaps: dict[int, int] = field(default_factory=dict)
     """By file, the number of the first frame that waits for a step 2 to repair its gap."""
     requests_open: int = 0
-    """File operations that wait for their commit."""
-    files_stale: bool = False
-    members_stale: bool = False
+    """File operations and chat that wait for their commit."""
+    stale: set[type[messages.Notice]] = field(default_factory=set)
+    """Kinds of notices that it missed while it lagged."""
     saved_stale: bool = False
     gone: CaretsError | None = None
     """Why it was closed by the room; None while it is here."""
@@ -89,7 +93,7 @@ class Member:
     @property
     def record(self) -> messages.MemberRecord:
         """The member as the others see it."""
-        return messages.MemberRecord(self.id, self.name, self.color, self.role.label)
+        return messages.MemberRecord(self.id, self.name, self.color, self.role.label, self.place)
 
     @property
     def acknowledgeable(self) -> int:

@@ -14,7 +14,8 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import structlog
@@ -23,29 +24,27 @@ from carets import limits
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import access, messages, wire
 from carets.protocol.access import Role
-from carets.protocol.admission import Author
 from carets.protocol.dialect import Dialect
+from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
-from carets.rooms import document as documents
-from carets.rooms.commit import Pending, Sealed
+from carets.rooms import imports, profile
+from carets.rooms.chat import Chat
+from carets.rooms.commit import FileOperation, Pending, Post, Sealed
 from carets.rooms.delivery import Delivery
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
+from carets.rooms.links import Links
 from carets.rooms.member import Member, Seat
 from carets.rooms.outbox import Outbox, Sink
-from carets.rooms.presence import decode_page_state, decode_stock_state
+from carets.rooms.seats import Seats
 from carets.rooms.shelf import Shelf
-from carets.rooms.store import Batch, FileAppend, LinkRecord, LogEntry, Store, StoreFailed, WorkspaceRecord
+from carets.rooms.store import LinkRecord, Store, StoreFailed, WorkspaceRecord, may_be_kept
 
 _log = structlog.get_logger("carets.room")
 
 
 _FRAME_HEAD_BYTES = 16
 """Bytes before an update in a frame: file id, kind, step and length."""
-
-
-_SERVER = "server"
-"""The author of the texts with which a workspace was created, and the owner of their client ids."""
 
 
 class Surroundings(NamedTuple):
@@ -67,12 +66,16 @@ class Room:
     def __init__(self, record: WorkspaceRecord, around: Surroundings) -> None:
         self.id = record.workspace_id
         self.title = record.title
+        self.created_at_ms = record.created_at_ms
+        self.deleted_at_ms = record.deleted_at_ms
         self.members: dict[int, Member] = {}
         self.files = FileTable(record.files)
         self.shelf = Shelf(self.id, around.store, self.files)
         self.open_files = self.shelf.files
-        self.links = {link.link_id: link for link in record.links}
-        self.delivery = Delivery(self.members, self.open_files, self.files, self.fail)
+        self.links = Links(record.links)
+        self.chat = Chat(record.chat)
+        self.delivery = Delivery(self.members, self.open_files, self._whole_notices(), self.fail)
+        self.seats = Seats(self.open_files, self.files, self.delivery)
         self.failed: Exception | None = None
         self.is_draining = False
         self.is_failing = False
@@ -81,7 +84,8 @@ class Room:
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
         self._member_ids = 0
-        self._links_coming = 0
+        self._calls = 0
+        self._record_turn = asyncio.Lock()
         self.empty_since_ms = around.now_ms()
 
     # -- members
@@ -90,40 +94,30 @@ class Room:
         """The link of this key; None for an open server's visitor without one. Raises: Refused."""
         if not key and self._around.is_open:
             return None
-        found = None
-        for link in self.links.values():
-            if access.key_matches(key, link.key_hash):
-                found = link
-        if found is None:
-            raise Refused(Code.KEY_WRONG)
-        if found.revoked_at_ms is not None:
-            raise Refused(Code.LINK_REVOKED)
-        if found.expires_at_ms is not None and found.expires_at_ms <= self._around.now_ms():
-            raise Refused(Code.LINK_EXPIRED)
-        return found
+        return self.links.find(key, self._around.now_ms())
 
     def join(self, hello: messages.Hello, dialect: Dialect, sink: Sink) -> Member:
         """Let a connection in by its link's key. Raises: Refused, Unavailable."""
         link = self.find_link(hello.key)
+        link_id, role = (link.link_id, Role.of(link.role)) if link else ("open", Role.EDITOR)
+        person, token = access.link_person(link_id), ""
+        if dialect.has_notices:
+            person, token = access.recognise(self._around.secret, self.id, hello.person, self._around.entropy)
+        for other in list(self.members.values()):
+            if hello.page and (other.person, other.page) == (person, hello.page):
+                # A page has one connection: the other is dead, and nobody has noticed yet.
+                self.expel(other, Unavailable(Code.SILENT, "its page came back by another connection"))
         if len(self.members) >= limits.MEMBERS_MAX:
             raise Unavailable(Code.ROOM_FULL)
         self._member_ids += 1
-        link_id, role = (link.link_id, Role.of(link.role)) if link else ("open", Role.EDITOR)
-        token = hello.person
-        if dialect.has_notices:
-            person = access.read_person(self._around.secret, self.id, token)
-            if person is None:
-                person_id = access.new_person_id(self._around.entropy(16))
-                token = access.sign_person(self._around.secret, self.id, person_id)
-                person = access.person_name(person_id)
-        else:
-            person = access.link_person(link_id)
         name = access.clean_label(hello.name, limits.NAME_UNITS_MAX, f"Guest {self._member_ids}")
         color = access.clean_color(hello.color, self._member_ids)
-        member = Member(self._member_ids, person, link_id, role, name, color, dialect, Outbox(sink))
+        member = Member(self._member_ids, person, link_id, role, name, color, dialect, Outbox(sink), hello.page)
         self.members[member.id] = member
         self.delivery.arrived(member)
         self.delivery.reply(member, self._welcome(member, token))
+        if not self.chat.is_empty:
+            self.delivery.reply(member, self.chat.tail())
         self.delivery.flush(member)
         return member
 
@@ -139,14 +133,24 @@ class Room:
             files=self.files.listed(),
             members=[other.record for other in self.members.values()],
             build=self._around.build,
+            author=member.person,
         )
+
+    def _whole_notices(self) -> dict[type[messages.Notice], Callable[[], messages.Notice]]:
+        """What a member is told that lagged, for each kind of notice that it must not miss."""
+        return {
+            messages.Files: lambda: messages.Files(self.files.listed(), full=True),
+            messages.Members: lambda: messages.Members([each.record for each in self.members.values()], full=True),
+            messages.ChatNotice: self.chat.tail,
+            messages.WorkspaceNotice: lambda: messages.WorkspaceNotice(self.title),
+        }
 
     def leave(self, member: Member) -> None:
         """A connection ended. What it had admitted stays admitted."""
         if self.members.pop(member.id, None) is None:
             return
         for file_id in list(member.seats):
-            self._give_up_seat(member, file_id)
+            self.seats.give_up(member, file_id)
         self.delivery.left(member)
         if not self.members:
             self.empty_since_ms = self._around.now_ms()
@@ -182,7 +186,7 @@ class Room:
         try:
             self._take(member, file_id, message)
         except Refused as refused:
-            self._give_up_seat(member, file_id)
+            self.seats.give_up(member, file_id)
             self.refuse(member, refused, file_id, None)
 
     def receive_stock(self, member: Member, file_id: int, data: bytes) -> None:
@@ -267,37 +271,10 @@ class Room:
     def _take_presence(self, member: Member, seat: Seat, payload: bytes) -> None:
         whereabouts = self.open_files[seat.file_id].whereabouts
         if member.dialect.has_notices:
-            (entry,) = wire.decode_awareness(payload, 1) or (None,)
-            state = decode_page_state(entry.state) if entry else None
-            if state is None:
-                whereabouts.remove(member.id)
-            else:
-                whereabouts.put(member.record, state)
-        else:
-            self._take_stock_presence(member, seat, wire.decode_awareness(payload, limits.PRESENCE_ENTRIES_MAX))
+            profile.take_page_presence(whereabouts, member, payload)
+        elif profile.take_stock_presence(whereabouts, seat, payload):
+            self.delivery.arrived(member)
         self.delivery.tick_soon()
-
-    def _take_stock_presence(self, member: Member, seat: Seat, entries: list[wire.Presence]) -> None:
-        """A stock client's first message about itself has one entry; later ones repeat what others said, too."""
-        whereabouts = self.open_files[seat.file_id].whereabouts
-        if seat.client_id is None and len(entries) == 1 and entries[0].state != "null":
-            seat.client_id = None if whereabouts.is_taken(entries[0].id, member.id) else entries[0].id
-        for entry in entries:
-            if entry.id != seat.client_id:
-                continue
-            if entry.clock > limits.CLOCK_MAX:
-                # One more, when it leaves, and the others could not read the number any more.
-                raise WireError(Code.MALFORMED_PRESENCE, f"a clock above {limits.CLOCK_MAX}")
-            user, state = decode_stock_state(entry.state)
-            if state is None:
-                whereabouts.remove(member.id)
-                continue
-            if user.name and not seat.greeted:
-                seat.greeted = True
-                member.name = access.clean_label(user.name, limits.NAME_UNITS_MAX, member.name)
-                member.color = access.clean_color(user.color, member.id)
-                self.delivery.arrived(member)
-            whereabouts.put(member.record, state, entry.id, entry.clock)
 
     # -- requests
 
@@ -330,9 +307,19 @@ class Room:
                     self._refuse_update(member, request.file_id, None, unmended)
                     self._pending.touched[member.id] = member
                     self._wake()
-                self._give_up_seat(member, request.file_id)
+                self.seats.give_up(member, request.file_id)
             case messages.Profile():
-                self._rename_member(member, request)
+                profile.take_profile(member, request, self.open_files)
+                self.delivery.arrived(member)
+            case messages.Place():
+                member.place = request.file_id if request.file_id in self.files.committed else None
+                self.delivery.arrived(member)
+            case messages.Chat() | messages.Signal() if not member.may_write:
+                raise Refused(Code.ROLE_TOO_LOW, "a viewer can neither write into the chat nor send signals")
+            case messages.Chat():
+                self._post(member, request)
+            case messages.Signal():
+                self._signal(member, request)
             case messages.Hello():
                 raise WireError(Code.MALFORMED_MESSAGE, "a second hello")
             case _:
@@ -343,7 +330,7 @@ class Room:
         try:
             await self.shelf.load(request.file_id)
             if member.gone is None:
-                self._take_seat(member, request)
+                self.seats.take(member, request)
         except (Refused, StoreFailed) as error:
             self.refuse(member, error, request.file_id, None)
 
@@ -351,62 +338,32 @@ class Room:
         """Give a stock client its place in its one file. Raises: Refused, StoreFailed."""
         await self.shelf.load(file_id)
         if member.gone is None:
-            self._take_seat(member, messages.OpenFile(file_id, 0))
+            self.seats.take(member, messages.OpenFile(file_id, 0))
 
-    def _take_seat(self, member: Member, request: messages.OpenFile) -> None:
-        record, file = self.files.live(request.file_id), self.open_files[request.file_id]
-        if request.epoch and request.epoch != record.epoch:
-            raise Refused(Code.EPOCH_CHANGED)
-        author = Author(member.person)
-        declared = member.dialect.has_notices
-        if declared and member.may_write:
-            file.gate.declare(request.client_id, author)
-        self._give_up_seat(member, file.id)
-        seat = Seat(member, file.id, author, request.client_id if declared else None)
-        member.seats[file.id] = file.seats[member.id] = seat
-        if not declared:
-            self.delivery.keep_stock_fresh()
-
-    def _give_up_seat(self, member: Member, file_id: int) -> None:
-        if member.seats.pop(file_id, None) is None:
-            return
-        if member.outbox.forget(file_id) and member.dialect.has_parts:
-            # The next message of this file must not be taken for the rest of this one.
-            member.outbox.put(member.dialect.part(wire.abandon_parts(file_id)))
-            self.delivery.flush(member)
-        file = self.open_files[file_id]
-        del file.seats[member.id]
-        file.whereabouts.remove(member.id)
-        self.delivery.tick_soon()
-
-    def _rename_member(self, member: Member, profile: messages.Profile) -> None:
-        member.name = access.clean_label(profile.name, limits.NAME_UNITS_MAX, member.name)
-        member.color = access.clean_color(profile.color, member.id)
-        self.delivery.arrived(member)
-        for file_id in member.seats:
-            self.open_files[file_id].whereabouts.restamp(member.record)
-
-    def _change_files(self, member: Member, request: messages.Request) -> None:
+    def _change_files(self, member: Member, request: messages.FileRequest) -> None:
         """Admit a change of the list of files; it is told when it is committed. Raises: Refused."""
         if not member.may_write:
             raise Refused(Code.ROLE_TOO_LOW, "a viewer cannot change files")
-        now_ms = self._around.now_ms()
-        match request:
-            case messages.CreateFile():
-                record = self.files.create(request.path, request.eol, self._around.entropy(8).hex())
-            case messages.RenameFile():
-                record = self.files.rename(request.file_id, request.path)
-            case messages.DeleteFile():
-                record = self.files.delete(request.file_id, now_ms)
-            case messages.RestoreFile():
-                record = self.files.restore(request.file_id, request.path, now_ms)
-            case _:
-                raise AssertionError(request)
-        if file := self.open_files.get(record.file_id):
-            file.deleted = record.deleted_at_ms is not None
-        member.requests_open += 1
-        self._pending.operate(member, request.request, record)
+        around = self._around
+        records = self.files.change(request, around.now_ms(), lambda: around.entropy(8).hex())
+        for record in records:
+            if file := self.open_files.get(record.file_id):
+                file.deleted = record.deleted_at_ms is not None
+        self._pending.operate(FileOperation(records, member=member, request=request.request))
         self._wake()
+
+    def _post(self, member: Member, request: messages.Chat) -> None:
+        """Admit a message of the chat; it is told when it is committed. Raises: Refused."""
+        text, look = access.clean_message(request.text), (member.name, member.color)
+        entry, is_new = self.chat.admit(self._around.now_ms(), member.person, look, text, request.nonce)
+        self._pending.post(Post(member, request.request, entry, is_new))
+        self._wake()
+
+    def _signal(self, member: Member, request: messages.Signal) -> None:
+        """Pass a signal on at once. Raises: Refused."""
+        if len(memoryview(request.data)) > limits.SIGNAL_BYTES_MAX:
+            raise Refused(Code.MESSAGE_TOO_LARGE, f"a signal has at most {limits.SIGNAL_BYTES_MAX} bytes")
+        self.delivery.signal(member, request)
 
     # -- the commit
 
@@ -424,7 +381,7 @@ class Room:
                         await self._around.store.append(sealed.batch)
                     except StoreFailed as error:
                         self.is_failing = True
-                        if await self._may_be_kept(sealed.batch):
+                        if await may_be_kept(self._around.store, sealed.batch, self.files.committed):
                             self._drop(error, Code.UNAVAILABLE)
                             return
                         self._fall_back(sealed, error)
@@ -447,6 +404,8 @@ class Room:
             self.shelf.checkpoint_if_due(file)
         if sealed.operations:
             self._take_in_operations(sealed)
+        if sealed.posts:
+            self._take_in_chat(sealed)
         for member, count in sealed.acks:
             if member.gone is None:
                 self.delivery.acknowledge(member, count)
@@ -454,11 +413,13 @@ class Room:
 
     def _take_in_operations(self, sealed: Sealed) -> None:
         self.files.commit(sealed.batch.files)
-        for operation in sealed.operations:
-            asker = operation.member
-            asker.requests_open -= 1
-            if operation.request is not None and asker.gone is None:
-                self.delivery.reply(asker, messages.Files([operation.record], request=operation.request))
+        for records, _, asker, request, kept in sealed.operations:
+            if kept is not None and not kept.done():
+                kept.set_result(None)
+            if asker is not None:
+                asker.requests_open -= 1
+                if request is not None and asker.gone is None:
+                    self.delivery.reply(asker, messages.Files(records, request=request))
         self.delivery.notify(self.members.values(), messages.Files(sealed.batch.files))
         for record in sealed.batch.files:
             file = self.open_files.get(record.file_id)
@@ -470,20 +431,14 @@ class Room:
                     if not seat.member.dialect.has_notices:
                         self.expel(seat.member, Refused(Code.FILE_DELETED))
 
-    async def _may_be_kept(self, batch: Batch) -> bool:
-        """Whether a batch is in the store although its append failed, or cannot be said not to be.
-
-        Then only the log knows what is committed: the numbers that the room would give next may be taken.
-        """
-        store = self._around.store
-        try:
-            for append in batch.appends:
-                if await store.read_log(self.id, append.file_id, append.seq - 1, 1):
-                    return True
-            record = await store.load_workspace(self.id) if batch.files else None
-        except StoreFailed:
-            return True
-        return record is not None and {file.file_id: file for file in record.files} != self.files.committed
+    def _take_in_chat(self, sealed: Sealed) -> None:
+        if entries := sealed.batch.chat:
+            self.chat.commit(entries)
+            self.delivery.notify(self.members.values(), self.chat.news(entries))
+        for asker, request, entry, _ in sealed.posts:
+            asker.requests_open -= 1
+            if request is not None and asker.gone is None:
+                self.delivery.reply(asker, messages.ChatNotice([entry.record], request=request))
 
     def _fall_back(self, sealed: Sealed, error: StoreFailed) -> None:
         """A commit failed: forget what was admitted since the last one, and close whoever waits for it."""
@@ -491,6 +446,8 @@ class Room:
         touched = [*sealed.edits, *((file, edits, None) for file, edits in self._pending.edits.items())]
         self._pending.clear()
         self.files.fall_back()
+        self.chat.fall_back()
+        self._pending.disappoint(error)
         for file, _, _ in touched:
             file.fall_back()
         for file in self.open_files.values():
@@ -509,23 +466,81 @@ class Room:
         """What the room holds may not be what is committed: close everyone; the log makes it anew."""
         _log.error("room_dropped", workspace=self.id, error=str(error))
         self.failed = error
+        self._pending.disappoint(Unavailable(code))
         for member in list(self.members.values()):
             self.expel(member, Unavailable(code))
         self.delivery.stop()
 
     # -- for the lobby and the edges
 
+    @contextmanager
+    def _call(self) -> Iterator[None]:
+        """While a call is under way that will change the workspace, the room stays in memory."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+
+    def _check_open(self) -> None:
+        """Raises: Refused, Unavailable when the workspace must not be changed here any more."""
+        if self.deleted_at_ms is not None:
+            raise Refused(Code.WORKSPACE_DELETED)
+        if self.is_draining or self.failed is not None:
+            raise Unavailable(Code.DRAINING if self.is_draining else Code.UNAVAILABLE)
+
+    async def import_files(self, author: str, files: Mapping[str, str]) -> list[FileRecord]:
+        """Make files with their texts, all in one commit or none, durably. Raises: Refused, Unavailable."""
+        with self._call():
+            drafts = await imports.draft_all(files, self._around.entropy)
+            self._check_open()
+            now_ms, entropy = self._around.now_ms(), self._around.entropy
+            records, appends = imports.place(drafts, self.files, entropy, now_ms, author)
+            kept = self._pending.expect()
+            self._pending.operate(FileOperation(records, appends, kept=kept))
+            self._wake()
+            await kept
+            return records
+
+    async def read_text(self, file_id: int) -> str:
+        """The committed text of a live file, which does not stay in memory for it. Raises: Refused, StoreFailed."""
+        return await self.shelf.read_text(file_id)
+
+    async def rename(self, title: str) -> None:
+        """Give the workspace another title. Raises: Refused, Unavailable."""
+        with self._call():
+            async with self._record_turn:
+                self._check_open()
+                await self._around.store.put_workspace(self.id, title, None)
+                self.title = title
+                self.delivery.notify(self.members.values(), messages.WorkspaceNotice(title))
+                self.delivery.flush_all()
+
+    async def delete(self) -> None:
+        """Delete the workspace, so that it can be restored, and close everyone. Raises: Refused, Unavailable.
+
+        The log stays: what was saved before, or is saved meanwhile, is there when it is restored.
+        """
+        with self._call():
+            async with self._record_turn:
+                self._check_open()
+                now_ms = self._around.now_ms()
+                await self._around.store.put_workspace(self.id, self.title, now_ms)
+                self.deleted_at_ms = now_ms
+                for member in list(self.members.values()):
+                    self.expel(member, Refused(Code.WORKSPACE_DELETED))
+
+    async def restore(self) -> None:
+        """Take back the deletion of a workspace that is still in memory. Raises: StoreFailed."""
+        with self._call():
+            async with self._record_turn:
+                await self._around.store.put_workspace(self.id, self.title, None)
+                self.deleted_at_ms = None
+
     async def put_link(self, link: LinkRecord) -> None:
         """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, StoreFailed."""
-        is_new = link.link_id not in self.links
-        if is_new and len(self.links) + self._links_coming >= limits.LINKS_MAX:
-            raise Refused(Code.LINKS_TOO_MANY, f"at most {limits.LINKS_MAX}")
-        self._links_coming += is_new
-        try:
+        with self.links.coming(link):
             await self._around.store.put_link(self.id, link)
-        finally:
-            self._links_coming -= is_new
-        self.links[link.link_id] = link
         if link.revoked_at_ms is not None:
             for member in list(self.members.values()):
                 if member.link_id == link.link_id:
@@ -547,13 +562,12 @@ class Room:
             return self._committing is None and not self.shelf.is_busy
         self.shelf.unload_idle()
         self._expel_expired()
-        return not (self.members or self.open_files or self.shelf.is_busy) and self.is_clean
+        return not (self.members or self.open_files or self.shelf.is_busy or self._calls) and self.is_clean
 
     def _expel_expired(self) -> None:
         now_ms = self._around.now_ms()
         for member in list(self.members.values()):
-            link = self.links.get(member.link_id)
-            if link is not None and link.expires_at_ms is not None and link.expires_at_ms <= now_ms:
+            if self.links.has_expired(member.link_id, now_ms):
                 self.expel(member, Refused(Code.LINK_EXPIRED))
 
     async def settle(self) -> None:
@@ -577,18 +591,3 @@ class Room:
             "files": [file.describe() for file in self.open_files.values()],
             "clean": self.is_clean,
         }
-
-
-def first_batch(workspace_id: str, files: dict[str, str], around: Surroundings) -> Batch:
-    """The files with which a workspace begins, as their first commit. Raises: Refused."""
-    table = FileTable([])
-    now_ms = around.now_ms()
-    batch = Batch(workspace_id, at_ms=now_ms)
-    for path, text in files.items():
-        record = table.create(path, "crlf" if "\r\n" in text else "lf", around.entropy(8).hex())
-        batch.files.append(record)
-        if clean := access.clean_text(text):
-            client_id = int.from_bytes(around.entropy(4), "big")
-            entry = LogEntry(now_ms, _SERVER, documents.update_of(clean, client_id))
-            batch.appends.append(FileAppend(record.file_id, 1, [entry], [(client_id, _SERVER)]))
-    return batch

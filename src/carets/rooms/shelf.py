@@ -55,7 +55,25 @@ class Shelf:
             file.former_client_ids, file.is_lineage_stale = log.former_client_ids, False
         return file
 
+    async def read_text(self, file_id: int) -> str:
+        """The committed text of a live file; its document does not stay for it. Raises: Refused, StoreFailed."""
+        self._table.live(file_id)
+        try:
+            if file := self.files.get(file_id):
+                return file.document.text()
+            document, _ = await self._read(file_id)
+            return document.text()
+        except documents.DocumentFailed as error:
+            raise StoreFailed(Code.UNAVAILABLE, "the file cannot be read") from error
+
     async def _load(self, file_id: int) -> None:
+        document, log = await self._read(file_id)
+        file = OpenFile(self._table.committed[file_id], document, log)
+        file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
+        self.files[file_id] = file
+
+    async def _read(self, file_id: int) -> tuple[documents.Document, FileLog]:
+        """A file's document as the log has it, and the log. Raises: StoreFailed."""
         log = await self._store.load_file(self._workspace_id, file_id)
         document, bad = self._build(file_id, log)
         if log.checkpoint is not None and 0 in bad:
@@ -71,9 +89,7 @@ class Shelf:
             # Going on would show, and soon checkpoint, a text without edits that were told saved. The log has them all.
             _log.error("document_incomplete", workspace=self._workspace_id, file=file_id, set_aside=bad)
             raise StoreFailed(Code.UNAVAILABLE, "edits of the file rest on one that cannot be applied")
-        file = OpenFile(self._table.committed[file_id], document, log)
-        file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
-        self.files[file_id] = file
+        return document, log
 
     def _build(self, file_id: int, log: FileLog) -> tuple[documents.Document, list[int]]:
         """A log's document, and the numbers of updates that had to be left out; 0 stands for the checkpoint."""

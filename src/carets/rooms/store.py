@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from carets.errors import Unavailable
 from carets.protocol.access import RoleName
-from carets.protocol.messages import FileRecord
+from carets.protocol.messages import ChatRecord, FileRecord
 
 
 class StoreFailed(Unavailable):
@@ -42,19 +42,40 @@ class FileAppend:
     """Yjs client ids whose first update is here, with the person that owns them from now on."""
 
 
+class ChatEntry(NamedTuple):
+    """One message of a workspace's chat; `chat_id` counts from 1. `nonce` is the author's own name for it."""
+
+    chat_id: int
+    at_ms: int
+    author: str
+    name: str
+    color: str
+    text: str
+    nonce: str
+
+    @property
+    def record(self) -> ChatRecord:
+        """The entry as members are told it."""
+        return ChatRecord(*self[:-1])
+
+
 @dataclass(slots=True)
 class Batch:
-    """One commit of one room. `files` are records that are new or changed; they count before `appends`."""
+    """One commit of one room. `files` are records that are new or changed; they count before `appends`.
+
+    `chat` are consecutive entries that go on where the workspace's chat ended.
+    """
 
     workspace_id: str
     appends: list[FileAppend] = field(default_factory=list)
     files: list[FileRecord] = field(default_factory=list)
     at_ms: int = 0
+    chat: list[ChatEntry] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to keep."""
-        return not self.appends and not self.files
+        return not self.appends and not self.files and not self.chat
 
 
 class Checkpoint(NamedTuple):
@@ -95,13 +116,15 @@ class LinkRecord(NamedTuple):
 
 @dataclass(slots=True)
 class WorkspaceRecord:
-    """A workspace as it is kept, without its documents."""
+    """A workspace as it is kept, without its documents, and with the latest `CHAT_TAIL_ENTRIES` of its chat."""
 
     workspace_id: str
     title: str
     created_at_ms: int
     files: list[FileRecord] = field(default_factory=list)
     links: list[LinkRecord] = field(default_factory=list)
+    deleted_at_ms: int | None = None
+    chat: list[ChatEntry] = field(default_factory=list)
 
 
 class Store(Protocol):
@@ -111,7 +134,13 @@ class Store(Protocol):
         """Keep a new workspace, with its links, files and their first updates, durably and at once."""
 
     async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
-        """The workspace, or None. Files in the order of their ids, links in the order of their making."""
+        """The workspace, deleted or not, or None. Files and chat by their ids, links in the order of their making."""
+
+    async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
+        """Keep another title, or since when the workspace is deleted, durably. All else of it stays as it is."""
+
+    async def read_chat(self, workspace_id: str, before_id: int, count_max: int) -> list[ChatEntry]:
+        """The latest entries, at most `count_max`, of those with ids below `before_id`, in the order of their ids."""
 
     async def append(self, batch: Batch) -> None:
         """Make the batch durable: all of it, in one commit, before this returns."""
@@ -130,3 +159,21 @@ class Store(Protocol):
 
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
         """Keep a new or changed link, durably."""
+
+
+async def may_be_kept(store: Store, batch: Batch, committed: dict[int, FileRecord]) -> bool:
+    """Whether a batch is in the store although its append failed, or cannot be said not to be.
+
+    `committed` are the files as they were before it. A batch is kept whole or not at all, so any part of it tells.
+    """
+    try:
+        for append in batch.appends:
+            if append.entries and await store.read_log(batch.workspace_id, append.file_id, append.seq - 1, 1):
+                return True
+        for entry in batch.chat[-1:]:
+            if entry in await store.read_chat(batch.workspace_id, entry.chat_id + 1, 1):
+                return True
+        record = await store.load_workspace(batch.workspace_id) if batch.files else None
+    except StoreFailed:
+        return True
+    return record is not None and {file.file_id: file for file in record.files} != committed

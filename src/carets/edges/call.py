@@ -1,0 +1,84 @@
+"""One HTTP call of the API: the key that it bears, the body that it brings, the answer that it gets.
+
+Owns: bearer keys, JSON bodies, JSON answers, errors as HTTP tells them. Does not know: what is called.
+
+Source: docs/PROTOCOL.md, "HTTP".
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from carets import limits
+from carets.errors import CaretsError, Code, Refused
+from carets.protocol import access
+from carets.protocol.access import Role
+from carets.rooms.lobby import Lobby
+from carets.rooms.room import Room
+
+_Body = TypeVar("_Body")
+
+
+class Caller(NamedTuple):
+    """Who calls, and the workspace that they may enter."""
+
+    room: Room
+    role: Role
+    person: str
+    """The author of what they do when they bring no person token: their link."""
+
+
+async def enter(lobby: Lobby, request: web.Request, lowest: Role, otherwise: str) -> Caller:
+    """The workspace that the request names, by the key that it bears.
+
+    `otherwise` tells a lower role what it lacks. Raises: Refused, Unavailable.
+    """
+    room = await lobby.enter(request.match_info["workspace_id"])
+    key = bearer(request)
+    if not key and (lowest is Role.OWNER or not lobby.around.is_open):
+        raise Refused(Code.KEY_WRONG, "a link's key as Authorization: Bearer is needed")
+    link = room.find_link(key)
+    link_id, role = (link.link_id, Role.of(link.role)) if link else ("open", Role.EDITOR)
+    if role < lowest:
+        raise Refused(Code.ROLE_TOO_LOW, otherwise)
+    return Caller(room, role, access.link_person(link_id))
+
+
+def bearer(request: web.Request) -> str:
+    """The key or token of the Authorization header; empty when there is none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+async def body(request: web.Request, kind: type[_Body]) -> _Body:
+    """The request's JSON body. Raises: Refused BODY_TOO_LARGE or BODY_MALFORMED."""
+    if request.content_type != "application/json":
+        # A form on another site can post text or a form, never this.
+        raise Refused(Code.BODY_MALFORMED, "Content-Type must be application/json")
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except web.RequestPayloadError as error:
+        raise Refused(Code.BODY_MALFORMED, "the body cannot be unpacked, or ended too early") from error
+    except web.HTTPRequestEntityTooLarge:
+        raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Refused(Code.BODY_MALFORMED, str(error)[:200]) from None
+
+
+def answer(value: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def error_response(error: CaretsError) -> web.Response:
+    """An error of the table as HTTP tells it."""
+    told = {
+        "code": int(error.code),
+        "name": error.code.name.lower(),
+        "text": error.sentence,
+        "next_step": error.row.next_step,
+    }
+    return answer({"error": told}, error.row.http_status)

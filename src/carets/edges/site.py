@@ -1,0 +1,40 @@
+"""Where people reach this server: its origin, the path that it lives under, the names that it answers to.
+
+Owns: told addresses and the ``Host`` rule. Does not know: what is served where.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+
+class Site(NamedTuple):
+    """The server as others see it; both parts as `Config` checked them."""
+
+    public_url: str = ""
+    """Scheme and host that are told to people; empty: whatever the request came by."""
+    base_path: str = ""
+    """The path before all others, such as ``/carets``; empty for none."""
+
+    def url(self, request: web.Request, path: str) -> str:
+        """The address of `path`, which begins with a slash, for whoever sent this request."""
+        origin = self.public_url or f"{request.scheme}://{request.host}"
+        return f"{origin}{self.base_path}{path}"
+
+    def answers_to(self, host: str) -> bool:
+        """Whether a browser may talk to us that believes to be at `host`: other names are how DNS rebinding works."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name == "localhost" or (name and name == urlsplit(self.public_url).hostname):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
