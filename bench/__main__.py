@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from bench import gate, rooms
+from bench import gate, page, rooms
 
 
 def main() -> None:
@@ -15,6 +15,7 @@ def main() -> None:
     options = parser.parse_args()
     gate.main()
     asyncio.run(rooms.main(quick=options.quick))
+    asyncio.run(page.main(quick=options.quick))
 
 
 if __name__ == "__main__":

@@ -35,8 +35,9 @@ def say(actor: Actor, text: str, nonce: str = "", request: int | None = None) ->
 
 
 def heard(actor: Actor) -> list[str]:
-    """The texts that a member was told without asking, in order."""
-    return [each["text"] for told in actor.told("chat") if "request" not in told for each in told["entries"]]
+    """The texts that a member was told, in order; those of a repeated message count once."""
+    told = [each for notice in actor.told("chat") for each in notice["entries"]]
+    return [each["text"] for each in {each["chat_id"]: each for each in told}.values()]
 
 
 # -- the table
@@ -104,7 +105,9 @@ async def test_all_hear_the_same_in_the_same_order_the_author_too(stage: Stage) 
     await settled()
     assert heard(ann) == heard(bob) == heard(viewer) == ["a0", "b0", "a1", "b1", "a2", "b2"]
     answers = [told for told in bob.told("chat") if "request" in told]
-    assert [(told["request"], told["entries"][0]["text"]) for told in answers] == [(0, "b0"), (1, "b1"), (2, "b2")]
+    assert [(told["request"], told["entries"][-1]["text"]) for told in answers] == [(0, "b2"), (1, "b1"), (2, "b2")]
+    # The first answer carries the news: nobody was told of it before, and no page shows an entry twice.
+    assert [each["text"] for each in bob.told("chat")[0]["entries"]] == ["a0", "b0", "a1", "b1", "a2", "b2"]
     first = ann.told("chat")[0]["entries"][0]
     assert first == {
         "chat_id": 1,
@@ -199,6 +202,22 @@ async def test_a_lagging_member_gets_the_tail_once_it_drains(stage: Stage) -> No
     say(ann, "and on")
     await settled()
     assert [each["text"] for each in slow.told("chat")[-1]["entries"]] == ["and on"]
+
+
+async def test_many_short_messages_that_wait_count_with_what_they_take_in_memory(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "BATCH_BYTES_MAX", 20_000)
+    ann = stage.join()
+    stage.store.gate.clear()
+    say(ann, "first")
+    await settled()
+    for number in range(100):
+        say(ann, str(number))
+    assert stage.room.is_full
+    stage.store.gate.set()
+    await settled()
+    assert not stage.room.is_full
 
 
 async def test_a_flood_between_two_commits_is_told_as_the_tail(stage: Stage) -> None:

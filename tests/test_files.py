@@ -201,6 +201,13 @@ def test_a_folder_that_cannot_move_whole_does_not_move_at_all(path: str, to: str
     assert [record.path for record in table.rename_folder("a", "d")] == ["d/x", "d/b/y.py", "d/long.py"]
 
 
+def test_folders_that_are_gone_leave_nothing_behind() -> None:
+    table = table_of("d/e/x.py", "y.py")
+    for number in range(50):
+        table.rename_folder(f"d{number - 1}" if number else "d", f"d{number}")
+    assert set(table._folders) == {"d49", "d49/e"}
+
+
 def test_a_folder_is_deleted_at_once_and_its_files_can_come_back_one_by_one() -> None:
     table = table_of("a/x", "a/b/y", "ab/z")
     assert [(record.file_id, record.deleted_at_ms) for record in table.delete_folder("a", 7)] == [(1, 7), (2, 7)]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from carets import limits
 from carets.errors import Code
 from carets.protocol import messages
 from tests.stage import Stage, settled
@@ -33,6 +34,28 @@ async def test_a_folder_changes_in_one_commit_and_its_asker_is_answered_with_all
     (notice,) = bob.told("files")[told:]
     assert answer["files"] == notice["files"]
     assert [file["path"] for file in notice["files"]] == ["f/x.py", "f/e/y.py"]
+
+
+async def test_folders_that_wait_for_their_commit_count_by_their_files(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frame of some bytes queues a record of each file: edges must read no further before memory is full of them."""
+    monkeypatch.setattr(limits, "BATCH_BYTES_MAX", 20_000)
+    ann = stage.join()
+    for number in range(10):
+        stage.room.request(ann.member, messages.CreateFile(f"d/{number}"))
+    await settled()
+    stage.store.gate.clear()
+    stage.room.request(ann.member, messages.RenameFolder("d", "e"))
+    await settled()
+    for _ in range(2):
+        assert not stage.room.is_full
+        stage.room.request(ann.member, messages.RenameFolder("e", "d"))
+        stage.room.request(ann.member, messages.RenameFolder("d", "e"))
+    assert stage.room.is_full
+    stage.store.gate.set()
+    await settled()
+    assert not stage.room.is_full
 
 
 async def test_a_folder_that_cannot_change_whole_changes_nothing(stage: Stage) -> None:

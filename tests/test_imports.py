@@ -39,6 +39,28 @@ async def test_a_text_becomes_one_update_and_its_line_ends_are_remembered() -> N
     assert drafts[1].update == b""
 
 
+async def test_many_small_files_leave_others_their_turns_and_too_many_take_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(turn)
+
+    turn()
+    files = {str(number): "" for number in range(limits.FILES_MAX)}
+    before = turns
+    assert len(await imports.draft_all(files, bytes)) == limits.FILES_MAX
+    assert turns - before > 10
+    monkeypatch.setattr(limits, "FILES_MAX", limits.FILES_MAX - 1)
+    monkeypatch.setattr(imports, "draft", None)
+    with pytest.raises(Refused) as caught:
+        await imports.draft_all(files, bytes)
+    assert caught.value.code is Code.FILES_TOO_MANY
+
+
 async def test_imported_files_are_one_durable_commit_and_all_are_told(stage: Stage) -> None:
     ann, bob = stage.join(), stage.join("viewer")
     stage.store.gate.clear()

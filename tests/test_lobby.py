@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from carets import limits
 from carets.errors import Code, Refused, Unavailable
@@ -220,7 +221,9 @@ async def test_a_deleted_workspace_closes_all_and_lets_nobody_in_until_an_owner_
     ann, viewer = await stage.editor(1), stage.join("viewer")
     ann.type(1, "kept")
     await settled()
-    await stage.room.delete()
+    with capture_logs() as logs:
+        await stage.room.delete()
+    assert [line["event"] for line in logs] == ["workspace_deleted"], "operators will be asked"
     for actor in (ann, viewer):
         assert actor.line.closed_with is not None
         assert actor.line.closed_with.code is Code.WORKSPACE_DELETED

@@ -13,6 +13,9 @@ import pytest
 
 from carets import limits
 from carets.errors import Code
+from carets.protocol import messages
+from carets.rooms.delivery import Delivery
+from carets.rooms.member import Member
 from carets.server import Running
 from tests.peer import Peer, connect, create_workspace
 from tests.serving import ServerProcess
@@ -179,6 +182,26 @@ async def test_signals_reach_all_others_or_one(place: Place) -> None:
     codes = [peer.refusals[0]["code"] for peer in (ann, viewer)]
     assert codes == [Code.MESSAGE_TOO_LARGE, Code.ROLE_TOO_LOW]
     assert told(ann, "signal") == []
+
+
+async def test_frames_that_come_together_leave_others_their_turns(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may cost by all members or all files: one editor's burst held the server for half a minute."""
+    ann, order = await place.join(), []
+    signal = Delivery.signal
+
+    def noted(delivery: Delivery, sender: Member, request: messages.Signal) -> None:
+        order.append("signal")
+        asyncio.get_running_loop().call_soon(order.append, "turn")
+        signal(delivery, sender, request)
+
+    monkeypatch.setattr(Delivery, "signal", noted)
+    for _ in range(20):
+        ann.send_json(type="signal", kind="run.out", data=1)
+    ann.send_json(type="ping")
+    await ann.until(lambda: bool(told(ann, "pong")))
+    assert order == ["signal", "turn"] * 20
 
 
 async def test_places_are_told_and_a_page_that_comes_back_has_no_ghost(place: Place) -> None:

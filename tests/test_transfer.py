@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import tracemalloc
 import zipfile
@@ -18,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from carets import limits
 from carets.config import Config
@@ -146,6 +148,14 @@ async def test_a_refused_import_says_what_was_wrong_and_makes_nothing(place: Pla
     assert [file.path for file in (await place.room()).files.listed()] == list(FILES)
 
 
+async def test_too_many_files_are_refused_before_time_is_spent_on_each(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FILES_MAX", 5)
+    status, told = await place.take_in(dict.fromkeys(("../a", "../b", "../c", "../d", "../e", "../f"), ""))
+    assert (status, told["error"]["code"]) == (409, Code.FILES_TOO_MANY)
+
+
 async def test_an_import_that_is_too_large_is_refused(place: Place) -> None:
     status, told = await place.take_in({"large": "x" * limits.BODY_BYTES_MAX})
     assert (status, told["error"]["code"]) == (413, Code.BODY_TOO_LARGE)
@@ -236,6 +246,10 @@ async def test_a_zip_beyond_four_gigabytes_can_be_read(monkeypatch: pytest.Monke
         ("Größe", "attachment; filename=\"Groe.zip\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.zip"),
         ("文書", "attachment; filename=\"workspace.zip\"; filename*=UTF-8''%E6%96%87%E6%9B%B8.zip"),
         (" .. ", "attachment; filename=\"workspace.zip\"; filename*=UTF-8''workspace.zip"),
+        (
+            "x＂;a=＂／＼",
+            "attachment; filename=\"x-;a=---.zip\"; filename*=UTF-8''x%EF%BC%82%3Ba%3D%EF%BC%82%EF%BC%8F%EF%BC%BC.zip",
+        ),
         ("50% off", "attachment; filename=\"50- off.zip\"; filename*=UTF-8''50%25%20off.zip"),
     ],
 )
@@ -353,15 +367,80 @@ async def test_who_stops_reading_an_export_makes_room_for_others(
         return noise(16_000_000, file_id) if file_id == 1 else "short"
 
     async with running(Config(port=0, data=tmp_path / "data")) as server:
-        large, small = [await made(server, http, dict.fromkeys(names, "")) for names in (("a",), ())]
+        large = await made(server, http, {"a": ""})
         monkeypatch.setattr(Room, "read_text", reading)
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
-        head = f"GET /api/workspaces/{large.workspace_id}/export.zip HTTP/1.1\r\nHost: localhost\r\n"
-        writer.write(f"{head}Authorization: Bearer {large.keys['viewer']}\r\n\r\n".encode())
-        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        writer = await _ask_and_read_no_further(large)
         async with asyncio.timeout(30):
-            assert await small.zip()
+            assert await large.zip("viewer")
         writer.close()
+
+
+async def test_who_stops_reading_an_export_keeps_no_other_workspace_and_no_owner_waiting(
+    tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EXPORTS_MAX", 1)
+    texts = iter([noise(16_000_000, 1)])
+
+    async def reading(room: Room, file_id: int) -> str:
+        return next(texts, "short")
+
+    async with running(Config(port=0, data=tmp_path / "data")) as server:
+        slow, other = [await made(server, http, {"a": ""}) for _ in range(2)]
+        monkeypatch.setattr(Room, "read_text", reading)
+        writer = await _ask_and_read_no_further(slow)
+        async with asyncio.timeout(limits.EXPORT_STALL_S / 2):
+            assert await other.zip("viewer")
+            assert await slow.zip("owner")
+        writer.close()
+
+
+async def _ask_and_read_no_further(place: Place) -> asyncio.StreamWriter:
+    line = socket.socket()
+    line.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, 4096
+    )  # or the kernel takes megabytes for a reader that stopped
+    line.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", place.server.port))
+    reader, writer = await asyncio.open_connection(sock=line, limit=1024)
+    head = f"GET /api/workspaces/{place.workspace_id}/export.zip HTTP/1.1\r\nHost: localhost\r\n"
+    writer.write(f"{head}Authorization: Bearer {place.keys['viewer']}\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    return writer
+
+
+async def test_who_does_not_take_the_very_end_of_an_export_makes_room_for_others(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EXPORT_STALL_S", 0.05)
+    never = asyncio.Event()
+
+    async def stuck(*_: object) -> None:
+        await never.wait()
+
+    monkeypatch.setattr(web.StreamResponse, "write_eof", stuck)
+    async with asyncio.timeout(30):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await place.zip()
+
+
+async def test_a_link_that_is_revoked_during_an_export_gets_nothing_more(
+    server: Running, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = await made(server, http, {f"{number:02}": "" for number in range(5)})
+    room, reads = await place.room(), []
+    (link,) = [link for link in room.links.values() if link.role == "viewer"]
+
+    async def reading(room: Room, file_id: int) -> str:
+        reads.append(file_id)
+        if file_id == 2:
+            await room.put_link(link._replace(revoked_at_ms=1))
+        return noise(400_000, file_id)
+
+    monkeypatch.setattr(Room, "read_text", reading)
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await place.zip("viewer")
+    assert reads == [1, 2]
+    assert server.lobby.refusals[Code.LINK_REVOKED] == 1
 
 
 async def test_an_export_takes_no_more_memory_for_more_files(

@@ -90,13 +90,14 @@ KEY_BYTES = 16
 """Random bytes of a link's key: 128 bits cannot be guessed."""
 
 TOMBSTONE_DAYS = 30
-"""Days for which a deleted file can be restored."""
+"""Days for which a deleted file or workspace can be restored."""
 
 BODY_BYTES_MAX = 32 * MIB
 """Bytes of one HTTP request body: a workspace created with its files."""
 
 EXPORTS_MAX = 4
-"""Exports that pack at the same time, each with one file in memory; others wait for their turn."""
+"""Exports of one workspace by one role at the same time, each with one file in memory, and files that are packed at the
+same time; others wait for their turn."""
 
 EXPORT_STALL_S = 60.0
 """Seconds in which whoever takes an export must take 64 KiB of it: less is no download that anyone waits for."""

@@ -29,6 +29,9 @@ FLAGS = (
 )
 """Nothing but what the tests ask for goes over the network, and it runs as root and in small containers."""
 
+COLORS = ("#1d4ed8", "#b45309", "#15803d", "#a21caf")
+"""Of the page's palette: one person after the other."""
+
 Complaints = list[str]
 
 _PROFILE = """
@@ -80,7 +83,8 @@ class People:
         """Someone new, by this name; `script` runs in each of their pages before ours."""
         context = await self._browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})  # type: ignore[arg-type]
         context.set_default_timeout(WAIT_S * 1000)
-        profile = json.dumps(json.dumps({"name": name, "color": "#1d4ed8"}))
+        color = COLORS[len(self._all) % len(COLORS)]
+        profile = json.dumps(json.dumps({"name": name, "color": color}))
         await context.add_init_script("try {" + _PROFILE.format(profile=profile) + "} catch {}" + script)
         person = Person(context)
         self._all.append(person)

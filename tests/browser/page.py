@@ -41,6 +41,10 @@ _CARET = """(content, [anchor, head]) => {
     const at = (place) => (place < 0 ? view.state.doc.length + 1 + place : place);
     view.dispatch({ selection: { anchor: at(anchor), head: at(head) } });
 }"""
+_OPENABLE = """async () => {
+    await navigator.serviceWorker.ready;
+    while (navigator.serviceWorker.controller === null) await new Promise((resolve) => setTimeout(resolve, 15));
+}"""
 _LIGHTS = """() => {
     window.lights = [];
     const note = () => {
@@ -119,6 +123,10 @@ class WorkspacePage:
         await self.page.reload()
         await expect(self.light()).to_be_visible(timeout=WAIT_S * 1000)
 
+    async def until_openable_offline(self) -> None:
+        """Wait until the service worker has what opens the page, and watches over this tab."""
+        await self.page.evaluate(_OPENABLE)
+
     async def pause_clock(self) -> None:
         """Stop the page's timers; the tab had `clock.install` before it was opened."""
         await self.page.clock.pause_at(await self.page.evaluate("() => Date.now() / 1000 + 0.2"))
@@ -143,14 +151,31 @@ class WorkspacePage:
         await expect(self.editor(path)).to_be_visible(timeout=WAIT_S * 1000)
 
     def row(self, path: str) -> Locator:
-        """A file in the list."""
-        return self._named("button", path).and_(self.page.locator("nav button"))
+        """A file or a folder in the tree."""
+        return self._named("treeitem", path)
+
+    async def choose(self, path: str, item: str) -> None:
+        """Choose from the menu of a row."""
+        await self.row(path).hover()
+        await self.page.get_by_role("button", name=f"Actions for {path}", exact=True).click()
+        await self.page.get_by_role("menuitem", name=item, exact=True).click()
+
+    async def rename_row(self, path: str, to: str) -> None:
+        """Give a file or a folder another path."""
+        await self.choose(path, "Rename")
+        field = self.page.get_by_label(f"New path of {path}")
+        await field.fill(to)
+        await field.press("Enter")
+
+    async def delete_row(self, path: str) -> None:
+        """Delete a file or a folder."""
+        await self.choose(path, "Delete")
 
     def open_tab(self, path: str) -> Locator:
         """An open file in the row of tabs."""
         return self._named("tab", path)
 
-    def _named(self, role: Literal["button", "tab"], path: str) -> Locator:
+    def _named(self, role: Literal["treeitem", "tab"], path: str) -> Locator:
         saved = self.page.get_by_role(role, name=path, exact=True)
         return saved.or_(self.page.get_by_role(role, name=f"{path}, not saved yet", exact=True))
 

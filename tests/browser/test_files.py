@@ -8,25 +8,11 @@ from playwright.async_api import expect
 from tests.browser.chromium import People
 from tests.browser.conftest import Workspace, Workspaces
 from tests.browser.line import Line
-from tests.browser.page import WorkspacePage
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 FILE = "notes.txt"
 BEGIN = "begin "
-
-
-async def rename(page: WorkspacePage, path: str, to: str) -> None:
-    await page.row(path).hover()
-    await page.page.get_by_role("button", name=f"Rename {path}").click()
-    field = page.page.get_by_label(f"New path of {path}")
-    await field.fill(to)
-    await field.press("Enter")
-
-
-async def delete(page: WorkspacePage, path: str) -> None:
-    await page.row(path).hover()
-    await page.page.get_by_role("button", name=f"Delete {path}").click()
 
 
 async def test_a_new_file_is_there_for_everybody(people: People, workspace: Workspace) -> None:
@@ -59,7 +45,7 @@ async def test_a_file_that_is_renamed_stays_open_and_whole(people: People, works
     ada = await people.tab("Ada", workspace.link())
     bob = await people.tab("Bob", workspace.link())
     await bob.type(FILE, "old ")
-    await rename(ada, FILE, "docs/guide.txt")
+    await ada.rename_row(FILE, "docs/guide.txt")
     await expect(bob.editor("docs/guide.txt")).to_be_visible()
     await bob.type("docs/guide.txt", "new")
     await ada.until_text("docs/guide.txt", BEGIN + "old new")
@@ -72,7 +58,7 @@ async def test_a_deleted_file_can_be_restored_with_all_that_was_in_it(people: Pe
     bob = await people.tab("Bob", workspace.link())
     await bob.type(FILE, "precious")
     await bob.until_saved()
-    await delete(ada, FILE)
+    await ada.delete_row(FILE)
     await expect(bob.page.get_by_text("This file was deleted.")).to_be_visible()
     await expect(bob.editor(FILE)).to_have_attribute("aria-readonly", "true")
     await bob.page.get_by_role("button", name="Restore it").click()
@@ -81,7 +67,7 @@ async def test_a_deleted_file_can_be_restored_with_all_that_was_in_it(people: Pe
     await bob.until_text(FILE, BEGIN + "precious!")
     await ada.until_text(FILE, BEGIN + "precious!")
 
-    await delete(ada, FILE)
+    await ada.delete_row(FILE)
     await ada.page.get_by_text("Deleted files (1)").click()
     await ada.page.get_by_role("navigation").get_by_role("button", name=f"Restore {FILE}").click()
     await expect(ada.row(FILE)).to_be_visible()
@@ -133,7 +119,7 @@ async def test_what_was_typed_into_a_file_that_is_deleted_meanwhile_is_kept_and_
     line.cut()
     await bob.until_light("offline")
     await bob.type(FILE, "late")
-    await delete(ada, FILE)
+    await ada.delete_row(FILE)
     await expect(ada.row(FILE)).to_have_count(0)
     line.mend()
     await expect(bob.page.get_by_role("alert").filter(has_text="What you typed stays in this browser")).to_be_visible(
@@ -200,12 +186,12 @@ async def test_the_file_list_is_one_stop_for_tab_and_goes_on_after_a_deletion(
 ) -> None:
     workspace = await workspaces.make({"__proto__/x.txt": "X", "a.txt": "A", "b.txt": "B"})
     ada = await people.tab("Ada", workspace.link())
-    await ada.page.get_by_role("button", name="__proto__", exact=True).click()
+    await ada.row("__proto__").click()
     await expect(ada.row("__proto__/x.txt")).to_have_count(0)
     await ada.page.keyboard.press("ArrowDown")
     await expect(ada.row("a.txt")).to_be_focused()
     await ada.page.keyboard.press("Tab")
-    await expect(ada.page.locator("nav [data-row]:focus, nav .actions :focus")).to_have_count(0)
+    await expect(ada.page.locator("nav [data-row]:focus, nav [data-row] :focus")).to_have_count(0)
     await ada.page.keyboard.press("Shift+Tab")
     await expect(ada.row("a.txt")).to_be_focused()
     await ada.page.keyboard.press("Delete")

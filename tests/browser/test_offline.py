@@ -52,25 +52,68 @@ async def test_what_is_typed_without_a_line_survives_reloads_and_comes_back(
     assert "BOB " in text
 
 
-async def test_nothing_is_lost_when_not_even_the_page_can_be_loaded(
+async def test_a_reload_without_a_server_shows_the_files_that_were_opened_and_editing_goes_on(
     people: People, workspace: Workspace, line: Line
 ) -> None:
     person = await people.person("Ada")
     ada = await person.tab(workspace.link(line=line))
     await ada.until_text(FILE, BEGIN)
+    await ada.until_saved()
+    await ada.until_openable_offline()
     line.cut()
     await person.context.set_offline(True)
     await ada.type(FILE, "kept")
     await ada.until_light("offline", "kept here · 4 edits")
+    await ada.reload()
+    await ada.until_text(FILE, BEGIN + "kept")
+    await ada.type(FILE, " more")
+    await ada.until_light("offline", "kept here · 9 edits")
+    # A tab that was never open finds it, too, and so does the start page.
+    second = await person.tab(ada.page.url)
+    await second.open_file(FILE)
+    await second.close()
+    start = await person.tab()
+    await start.page.goto(f"{line.url}/")
+    await expect(start.page.get_by_role("link", name="Tests")).to_be_visible()
+    # What is not the page itself is never answered from a cache.
     with pytest.raises(BrowserError):
-        await ada.page.reload()
+        await ada.evaluate("async () => (await fetch('/api/server')).status")
     line.mend()
     await person.context.set_offline(False)
-    await ada.open(line.through(workspace.link().split("#")[0]))
-    await ada.until_text(FILE, BEGIN + "kept")
+    await ada.until_saved()
+    witness, replica = await workspace.witness(FILE)
+    await witness.until(lambda: str(replica) == BEGIN + "kept more")
+
+
+async def test_a_killed_server_is_no_reason_for_a_reload_to_fail(
+    people: People, workspace: Workspace, server: ServerProcess
+) -> None:
+    ada = await people.tab("Ada", workspace.link())
+    await ada.until_text(FILE, BEGIN)
+    await ada.until_saved()
+    await ada.until_openable_offline()
+    await server.kill()
+    await ada.reload()
+    await ada.until_text(FILE, BEGIN)
+    await ada.type(FILE, "typed")
+    await ada.until_light("offline", "kept here · 5 edits")
+    await server.start()
     await ada.until_saved()
     _, replica = await workspace.witness(FILE)
-    assert str(replica) == BEGIN + "kept"
+    assert str(replica) == BEGIN + "typed"
+
+
+async def test_a_silent_server_is_waited_for_a_few_seconds_only(
+    people: People, workspace: Workspace, line: Line
+) -> None:
+    ada = await people.tab("Ada", workspace.link(line=line))
+    await ada.until_text(FILE, BEGIN)
+    await ada.until_openable_offline()
+    line.silence()
+    await ada.reload()
+    await ada.until_text(FILE, BEGIN)
+    line.mend()
+    await ada.until_saved()
 
 
 async def test_a_page_comes_back_at_once_when_the_browser_says_that_the_network_is_back(

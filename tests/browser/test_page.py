@@ -59,7 +59,7 @@ async def shared_link(page: WorkspacePage, role: str) -> str:
     await page.page.get_by_role("button", name=f"Copy {role} link").click()
     await expect(page.page.get_by_role("button", name=f"Copy {role} link")).to_have_text("Copied")
     await page.page.get_by_role("dialog").get_by_role("button", name="Close").click()
-    await page.page.get_by_role("button", name="You and this page").click()
+    await page.page.get_by_role("button", name="Your name and settings").click()
     field = page.page.get_by_label("Your name")
     await field.evaluate("(field) => (field.removeAttribute('maxlength'), field.select())")
     await field.press("ControlOrMeta+v")

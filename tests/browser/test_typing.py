@@ -73,7 +73,7 @@ async def test_each_sees_who_else_is_here_and_where_their_caret_is(people: Peopl
     await bob.type(FILE, "x")
     await expect(ada.page.locator(".carets-caret")).to_have_text("Bob")
     await ada.people().click()
-    await expect(ada.page.get_by_role("button", name="Go to the caret of Bob")).to_be_visible()
+    await expect(ada.page.get_by_role("button", name="Bob, ")).to_be_visible()
     await bob.close()
     await ada.until_people(1)
     await expect(ada.page.locator(".carets-caret")).to_have_count(0)
@@ -82,12 +82,12 @@ async def test_each_sees_who_else_is_here_and_where_their_caret_is(people: Peopl
 async def test_a_new_name_reaches_the_others(people: People, workspace: Workspace) -> None:
     ada = await people.tab("Ada", workspace.link())
     bob = await people.tab("Bob", workspace.link())
-    await bob.page.get_by_role("button", name="You and this page").click()
+    await bob.page.get_by_role("button", name="Your name and settings").click()
     await bob.page.get_by_label("Your name").fill("Robert")
     await bob.page.get_by_role("button", name="Save", exact=True).click()
     await ada.until_people(2)
     await ada.people().click()
-    await expect(ada.page.get_by_role("button", name="Go to the caret of Robert")).to_be_visible()
+    await expect(ada.page.get_by_role("button", name="Robert, ")).to_be_visible()
 
 
 async def test_the_title_of_the_tab_says_what_is_open(people: People, workspace: Workspace) -> None:

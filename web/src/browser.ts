@@ -41,6 +41,8 @@ export interface Browser {
   random(): number;
   randomUint32(): number;
   openSocket(url: string, protocol: string): Socket;
+  /** `fetch`. */
+  send(url: URL, init: RequestInit): Promise<Response>;
   /** Null where the browser has none. */
   openChannel(name: string): Channel | null;
   isVisible(): boolean;
@@ -62,6 +64,7 @@ export function thisBrowser(): Browser {
     random: () => Math.random(),
     randomUint32,
     openSocket: (url, protocol) => new WebSocket(url, [protocol]) as unknown as Socket,
+    send: (url, init) => fetch(url, init),
     openChannel,
     isVisible: () => typeof document === "undefined" || document.visibilityState === "visible",
     on: listen,

@@ -69,6 +69,7 @@ export class Connection {
   #attempts = 0;
   #isDraining = false;
   #heardAtMs = 0;
+  #saidAtMs: number | null = null;
   #welcomedAtMs = 0;
   #probedAtMs: number | null = null;
   #lastRefusal: RefusedNotice | null = null;
@@ -84,6 +85,11 @@ export class Connection {
       options.browser.on("returning", () => this.#wake(true)),
     ];
     this.#connect();
+  }
+
+  /** When anything came last, by the wall clock; null when nothing ever came. */
+  get lastHeardAtMs(): number | null {
+    return this.#saidAtMs;
   }
 
   get isOnline(): boolean {
@@ -164,6 +170,7 @@ export class Connection {
 
   #take(data: unknown): void {
     this.#heard();
+    this.#saidAtMs = this.#heardAtMs;
     try {
       if (typeof data === "string") this.#takeNotice(parseNotice(data));
       else if (data instanceof ArrayBuffer) this.#takeFrame(new Uint8Array(data));

@@ -29,6 +29,11 @@ export interface PendingRecord {
   readonly setAside?: number;
   /** The file's path when it was typed; empty or missing when not known. */
   readonly path?: string;
+  /**
+   * No edit, but the document that the set-aside edits of this file and epoch were typed upon; `mixed` when they are in
+   * it already, since nothing cleaner was to be had.
+   */
+  readonly base?: "clean" | "mixed";
 }
 
 /** Proof that a page with pending edits is alive. */
@@ -61,6 +66,8 @@ export interface KnownWorkspace {
   readonly title: string;
   readonly role: Role;
   readonly files: readonly FileRecord[];
+  /** When it was told last; missing in what an older page has kept. */
+  readonly keptAtMs?: number;
 }
 
 export interface Schema extends DBSchema {
@@ -84,16 +91,19 @@ export const REOPEN_MS = 30_000;
 /** The one connection of a page to its database. It can be lost at any time: a newer page, a cleared profile, a crash. */
 export class DatabaseDoor {
   readonly #browser: Browser;
+  readonly #onFull: (database: Database) => Promise<void>;
   #opening: Promise<Database> | null = null;
   #failedAtMs: number | null = null;
   #isClosed = false;
 
-  constructor(browser: Browser) {
+  /** `onFull`: makes room when the browser gives none; what was to be done is then done once more. */
+  constructor(browser: Browser, onFull: (database: Database) => Promise<void> = () => Promise.resolve()) {
     this.#browser = browser;
+    this.#onFull = onFull;
   }
 
   /**
-   * Run with an open database; once more when the connection turns out to be lost, so it must be harmless to run twice.
+   * Run with an open database; once more when the connection turns out to be lost or room was made, so it must be harmless to run twice.
    * Throws where the browser refuses: private modes, full disks, blocked cookies, no answer in time.
    */
   async use<T>(run: (database: Database) => Promise<T>): Promise<T> {
@@ -101,6 +111,11 @@ export class DatabaseDoor {
     try {
       return await run(await opening);
     } catch (error) {
+      if (isFull(error)) {
+        const database = await opening;
+        await this.#onFull(database);
+        return await run(database);
+      }
       if (!isLost(error) || this.#isClosed) throw error;
       this.#forget(opening);
       return await run(await this.#open());
@@ -136,6 +151,10 @@ export class DatabaseDoor {
 /** What a connection that is closed says to every transaction. */
 function isLost(error: unknown): boolean {
   return error instanceof DOMException && error.name === "InvalidStateError";
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "QuotaExceededError";
 }
 
 async function openDatabase(browser: Browser, onLost: () => void): Promise<Database> {

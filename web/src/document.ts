@@ -79,6 +79,8 @@ export class SharedDocument implements FileDocument {
   readonly loaded: Promise<void>;
   /** How many times the UI has it open; 0: only until it is saved. */
   users = 0;
+  /** Whether this browser is to remember it: what was merely searched through must not push out what was opened. */
+  #isForKeeping = false;
   #path: string;
   #hasFailed = false;
   readonly #around: Surroundings;
@@ -188,6 +190,36 @@ export class SharedDocument implements FileDocument {
     this.#refuseAll(Code.FILE_UNKNOWN, "The file is gone for good.", next);
   }
 
+  /** Remember it from here on. The promise is kept when edits have what they build on in this browser, as far as it is there. */
+  async keep(): Promise<void> {
+    this.#isForKeeping = true;
+    await this.loaded;
+    if (this.synced.value && !this.#hasBase && this.#isAllSaved()) {
+      await this.#rememberWhole(Y.encodeStateAsUpdate(this.doc));
+    }
+  }
+
+  /** What was typed here and is not known to be saved. */
+  get entries(): Iterable<Entry> {
+    return this.#edits;
+  }
+
+  /** Give up its edits, which are returned, and take the server's text anew, of whatever history it is. */
+  startAnew(): Entry[] {
+    const entries = this.release();
+    this.#closeSeat();
+    this.refused.set(null);
+    this.#attempts = 0;
+    this.#epoch = this.#around.record(this.fileId)?.epoch ?? this.#epoch;
+    this.#hasBase = false;
+    this.#confirmed = [];
+    this.ready.set(false);
+    this.#use(this.#watched());
+    this.judge();
+    this.open();
+    return entries;
+  }
+
   /** Give up its edits, to be kept without it. */
   release(): Entry[] {
     const entries = [...this.#edits];
@@ -198,6 +230,7 @@ export class SharedDocument implements FileDocument {
 
   /** Edits of an earlier life of this browser become this document's. */
   adopt(entries: readonly Entry[]): void {
+    this.#isForKeeping = true;
     for (const entry of entries) this.#add(entry);
     if (this.#isLoaded) this.#enter(entries);
     this.#changed();
@@ -287,7 +320,7 @@ export class SharedDocument implements FileDocument {
   #takeAnswer(update: Bytes): void {
     if (this.#successor !== null) this.#succeed(this.#successor, update);
     else this.#apply(update);
-    if (!this.#hasBase) {
+    if (!this.#hasBase && this.#isForKeeping) {
       this.#confirmed = [];
       void this.#rememberWhole(this.#isAllSaved() ? Y.encodeStateAsUpdate(this.doc) : update);
     }
@@ -474,9 +507,15 @@ export class SharedDocument implements FileDocument {
     if (remembered !== null && remembered.epoch === this.#epoch) {
       this.#hasBase = true;
       this.#changes = remembered.updates.length - 1;
-      this.doc.transact(() => {
-        for (const update of remembered.updates) Y.applyUpdate(this.doc, update, REMOTE);
-      }, REMOTE);
+      try {
+        this.doc.transact(() => {
+          for (const update of remembered.updates) Y.applyUpdate(this.doc, update, REMOTE);
+        }, REMOTE);
+      } catch {
+        // Broken on this browser's disk: the server has it whole.
+        this.#hasBase = false;
+        this.#use(this.#watched());
+      }
     }
     this.#enter([...this.#edits]);
     this.#isLoaded = true;

@@ -1,7 +1,7 @@
 /**
- * Workspaces, their links and keys, as the address bar and this browser's storage have them; and the few HTTP calls.
+ * Workspaces, their links and keys, as the address bar and this browser's storage have them.
  *
- * Owns: which key a tab uses, the list of recent workspaces, person tokens. Does not know: the session.
+ * Owns: which key a tab uses, the list of recent workspaces, person tokens. Does not know: the session, HTTP.
  *
  * Invariants:
  *   1. A tab keeps the key that it was opened with: an owner who opens a viewer's link is a viewer in that tab.
@@ -9,7 +9,6 @@
  */
 
 import type { Browser, Drawer } from "./browser";
-import { RefusedError } from "./errors";
 import type { Role } from "./messages";
 
 /** What an address says: `…/w/{workspaceId}#key=…`. */
@@ -33,35 +32,13 @@ export interface Recent {
   readonly openedAtMs: number;
 }
 
-export interface ServerStatus {
-  readonly build: string;
-  readonly version: string;
-  /** `token`: creating a workspace needs the server's create token. */
-  readonly create: "open" | "token";
-}
-
-export interface NewWorkspace {
-  readonly workspaceId: string;
-  readonly title: string;
-  /** URLs, each with its key in the fragment. */
-  readonly links: Readonly<Record<Role, string>>;
-}
-
-export interface NewLink {
-  readonly linkId: string;
-  readonly role: Role;
-  readonly name: string;
-  /** With the key in its fragment: the only time that it is told. */
-  readonly url: string;
-}
-
-/** Read an address. The key is percent-decoded. */
-export function readAddress(href: string): Place {
+/** Read an address. The key is percent-decoded. `base`: where the document says that it lies; by default, by the address. */
+export function readAddress(href: string, base?: string): Place {
   const url = new URL(href);
   const found = /^(.*\/)w\/([A-Za-z0-9_-]{8,64})\/?$/.exec(url.pathname);
   const key = new URLSearchParams(url.hash.slice(1)).get("key");
   const path = found?.[1] ?? url.pathname.replace(/[^/]*$/, "");
-  return { base: url.origin + path, workspaceId: found?.[2] ?? null, key };
+  return { base: base ?? url.origin + path, workspaceId: found?.[2] ?? null, key };
 }
 
 /** The key that this tab uses: of its address, of its earlier life, or the strongest that this browser knows; else empty. */
@@ -135,9 +112,12 @@ export function recentWorkspaces(browser: Browser): Recent[] {
   }
 }
 
-export function forgetWorkspace(browser: Browser, workspaceId: string): void {
+/** Out of the recent list, with the keys and the person; `forgetWorkspace` forgets the texts, too. */
+export function forgetVisits(browser: Browser, workspaceId: string): void {
   const list = recentWorkspaces(browser).filter((recent) => recent.workspaceId !== workspaceId);
   write(browser.localStorage, RECENT, JSON.stringify(list));
+  erase(browser.localStorage, PERSON + workspaceId);
+  erase(browser.sessionStorage, TAB_KEY + workspaceId);
 }
 
 /** By which this browser proves that it is the person of its earlier visits; empty at the first. */
@@ -148,71 +128,6 @@ export function personToken(browser: Browser, workspaceId: string): string {
 /** Keep the token of a welcome. `sent`: what hello said. The first of two tabs that asked together wins for later visits. */
 export function keepPerson(browser: Browser, workspaceId: string, sent: string, received: string): void {
   if (personToken(browser, workspaceId) === sent) write(browser.localStorage, PERSON + workspaceId, received);
-}
-
-type Fetch = typeof fetch;
-
-/** `GET api/server`. Throws `RefusedError`. */
-export async function serverStatus(base: string, send: Fetch = fetch): Promise<ServerStatus> {
-  const answer = await call(send, new URL("api/server", base));
-  return {
-    build: String(answer["build"]),
-    version: String(answer["version"]),
-    create: answer["create"] === "open" ? "open" : "token",
-  };
-}
-
-/** `POST api/workspaces`. Throws `RefusedError`; code `CREATE_TOKEN_WRONG` asks for the token. */
-export async function createWorkspace(
-  base: string,
-  wish: { title?: string; files?: Record<string, string>; createToken?: string } = {},
-  send: Fetch = fetch,
-): Promise<NewWorkspace> {
-  const { createToken, ...body } = wish;
-  const answer = await call(send, new URL("api/workspaces", base), body, createToken);
-  const links = answer["links"] as Record<Role, string>;
-  return {
-    workspaceId: String(answer["workspace_id"]),
-    title: String(answer["title"]),
-    links: { owner: String(links.owner), editor: String(links.editor), viewer: String(links.viewer) },
-  };
-}
-
-/** `POST api/workspaces/{id}/links`; for owners. Throws `RefusedError`. */
-export async function createLink(
-  base: string,
-  workspaceId: string,
-  key: string,
-  wish: { role: Role; name?: string },
-  send: Fetch = fetch,
-): Promise<NewLink> {
-  const answer = await call(send, new URL(`api/workspaces/${workspaceId}/links`, base), wish, key);
-  return {
-    linkId: String(answer["link_id"]),
-    role: answer["role"] as Role,
-    name: String(answer["name"]),
-    url: String(answer["url"]),
-  };
-}
-
-async function call(send: Fetch, url: URL, body?: unknown, bearer?: string): Promise<Record<string, unknown>> {
-  const headers: Record<string, string> = {};
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  if (bearer) headers["Authorization"] = `Bearer ${bearer}`;
-  let response: Response;
-  try {
-    response = await send(
-      url,
-      body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) },
-    );
-  } catch {
-    throw new RefusedError(0, "The server cannot be reached.");
-  }
-  const answer: unknown = await response.json().catch(() => null);
-  if (response.ok && typeof answer === "object" && answer !== null) return answer as Record<string, unknown>;
-  const error = (answer as { error?: { code?: unknown; text?: unknown; next_step?: unknown } } | null)?.error;
-  if (typeof error?.code !== "number") throw new RefusedError(0, `The server answered ${response.status}.`);
-  throw new RefusedError(error.code, `${String(error.text)} ${String(error.next_step)}`);
 }
 
 const TAB_KEY = "carets.key.";
@@ -243,5 +158,13 @@ function write(drawer: Drawer | null, name: string, value: string): void {
     drawer?.setItem(name, value);
   } catch {
     // Full or forbidden.
+  }
+}
+
+function erase(drawer: Drawer | null, name: string): void {
+  try {
+    drawer?.removeItem(name);
+  } catch {
+    // What is forbidden to touch holds nothing of ours.
   }
 }

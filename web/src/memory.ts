@@ -6,16 +6,20 @@
  *
  * Invariants:
  *   1. Only what the server has told, or has confirmed as saved, is remembered.
- *   2. It is bounded in documents and in bytes a document.
+ *   2. It is bounded in documents and in bytes a document; what goes first is in `forgetting.ts`.
+ *   3. A history that unsaved edits rest upon is handed over to them before another takes its place.
  */
 
-import type { Database, DatabaseDoor, KnownWorkspace } from "./database";
+import * as Y from "yjs";
+import type { Database, DatabaseDoor, KnownDocument, KnownWorkspace, PendingRecord } from "./database";
+import { forgetDocuments, forgetLists } from "./forgetting";
+import { baseRecord } from "./setaside";
 import type { Bytes } from "./wire";
 
 /** Bytes of a document's state above which it is not remembered: browsers give an origin some 100 MiB at least. */
 export const STATE_BYTES_MAX = 8 * 1024 * 1024;
-/** Documents remembered, over all workspaces; the oldest go first. */
-export const DOCUMENTS_MAX = 100;
+/** Milliseconds after which a document that is looked at counts as new again; each time its whole state is written. */
+const TOUCH_MS = 86_400_000;
 
 export interface Remembered {
   readonly epoch: string;
@@ -26,6 +30,9 @@ export class Memory {
   readonly #door: DatabaseDoor;
   readonly #workspaceId: string;
   readonly #nowMs: () => number;
+  /** The list that is to be written next. */
+  #list: KnownWorkspace | null = null;
+  #listing: Promise<void> | null = null;
 
   constructor(door: DatabaseDoor, workspaceId: string, nowMs: () => number) {
     this.#door = door;
@@ -42,6 +49,7 @@ export class Memory {
         const document = await transaction.objectStore("documents").get(key);
         const changes = await transaction.objectStore("changes").index("file").getAll(key);
         if (document === undefined) return null;
+        if (this.#isOld(document)) void this.#touch(fileId);
         const later = changes.filter((change) => change.epoch === document.epoch).flatMap((change) => change.updates);
         return { epoch: document.epoch, updates: [document.state, ...later] };
       });
@@ -53,23 +61,35 @@ export class Memory {
   /** The whole document as it is confirmed. Takes the place of all that was kept of it. */
   async putDocument(fileId: number, epoch: string, state: Bytes): Promise<void> {
     await this.#quietly(async (database) => {
-      const transaction = database.transaction(["documents", "changes"], "readwrite");
+      const transaction = database.transaction(["documents", "changes", "pending"], "readwrite");
       const documents = transaction.objectStore("documents");
       const key: [string, number] = [this.#workspaceId, fileId];
+      const earlier = await documents.get(key);
+      if (earlier !== undefined && earlier.epoch !== epoch) {
+        const changes = await transaction.objectStore("changes").index("file").getAll(key);
+        const later = changes.filter((change) => change.epoch === earlier.epoch).flatMap((change) => change.updates);
+        await handOver(transaction.objectStore("pending"), earlier, later);
+      }
       for (const change of await transaction.objectStore("changes").index("file").getAllKeys(key)) {
         await transaction.objectStore("changes").delete(change);
       }
       if (state.length > STATE_BYTES_MAX) await documents.delete(key);
       else await documents.put({ workspaceId: this.#workspaceId, fileId, epoch, state, keptAtMs: this.#nowMs() });
       await transaction.done;
-      if ((await database.count("documents")) > DOCUMENTS_MAX) await forgetOldest(database);
+      await forgetDocuments(database);
     });
   }
 
   /** Confirmed updates since the last `putDocument`. */
   async addChanges(fileId: number, epoch: string, updates: readonly Bytes[]): Promise<void> {
     const change = { workspaceId: this.#workspaceId, fileId, epoch, updates };
-    await this.#quietly((database) => database.add("changes", change));
+    await this.#quietly(async (database) => {
+      const transaction = database.transaction(["documents", "changes"], "readwrite");
+      const base = await transaction.objectStore("documents").getKey([this.#workspaceId, fileId]);
+      // The document may have been forgotten, or be too large: its changes alone are of no use, and nothing would end them.
+      if (base !== undefined) await transaction.objectStore("changes").add(change);
+      await transaction.done;
+    });
   }
 
   async loadWorkspace(linkMark: string): Promise<KnownWorkspace | null> {
@@ -81,8 +101,38 @@ export class Memory {
     }
   }
 
-  async putWorkspace(known: KnownWorkspace): Promise<void> {
-    await this.#quietly((database) => database.put("workspaces", known));
+  /** One write at a time: of the lists that come meanwhile, which are the same with a change, only the last is written. */
+  putWorkspace(known: KnownWorkspace): Promise<void> {
+    this.#list = known;
+    this.#listing ??= this.#putLists();
+    return this.#listing;
+  }
+
+  async #putLists(): Promise<void> {
+    for (let list = this.#list; list !== null; list = this.#list) {
+      const known = list;
+      this.#list = null;
+      await this.#quietly(async (database) => {
+        await database.put("workspaces", { ...known, keptAtMs: this.#nowMs() });
+        await forgetLists(database);
+      });
+    }
+    this.#listing = null;
+  }
+
+  /** What goes first is what was opened longest ago, not what was written longest ago. */
+  async #touch(fileId: number): Promise<void> {
+    await this.#quietly(async (database) => {
+      const transaction = database.transaction("documents", "readwrite");
+      const document = await transaction.store.get([this.#workspaceId, fileId]);
+      if (document !== undefined && this.#isOld(document))
+        await transaction.store.put({ ...document, keptAtMs: this.#nowMs() });
+      await transaction.done;
+    });
+  }
+
+  #isOld({ keptAtMs }: KnownDocument): boolean {
+    return Math.abs(this.#nowMs() - keptAtMs) > TOUCH_MS;
   }
 
   async #quietly(run: (database: Database) => Promise<unknown>): Promise<void> {
@@ -94,15 +144,18 @@ export class Memory {
   }
 }
 
-async function forgetOldest(database: Database): Promise<void> {
-  const transaction = database.transaction(["documents", "changes"], "readwrite");
-  const oldest = await transaction.objectStore("documents").index("age").openCursor();
-  if (oldest !== null) {
-    const key: [string, number] = [oldest.value.workspaceId, oldest.value.fileId];
-    await oldest.delete();
-    for (const change of await transaction.objectStore("changes").index("file").getAllKeys(key)) {
-      await transaction.objectStore("changes").delete(change);
-    }
-  }
-  await transaction.done;
+/** Unsaved edits of a history that is about to be forgotten keep it beside them: it is what they can be shown against. */
+async function handOver(
+  pending: { getAll(): Promise<PendingRecord[]>; put(record: PendingRecord): Promise<unknown> },
+  document: KnownDocument,
+  later: readonly Bytes[],
+): Promise<void> {
+  const { workspaceId, fileId, epoch } = document;
+  const isOf = (record: PendingRecord): boolean =>
+    record.workspaceId === workspaceId && record.fileId === fileId && record.epoch === epoch;
+  const edits = (await pending.getAll()).filter(isOf);
+  const typed = edits.find((record) => record.base === undefined);
+  if (typed === undefined || edits.some((record) => record.base === "clean")) return;
+  const state = Y.mergeUpdates([document.state, ...later]) as Bytes;
+  await pending.put(baseRecord(typed, { state, kind: "clean" }));
 }

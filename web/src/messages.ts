@@ -25,6 +25,20 @@ export interface MemberRecord {
   readonly name: string;
   readonly color: string;
   readonly role: Role;
+  /** The file that this member looks at. */
+  readonly file_id: number | null;
+}
+
+/** One message of the workspace's chat. */
+export interface ChatRecord {
+  /** From 1, without gaps in a workspace. */
+  readonly chat_id: number;
+  readonly at_ms: number;
+  /** The person, or the link that they came by: compare it with the welcome's `author`. */
+  readonly author: string;
+  readonly name: string;
+  readonly color: string;
+  readonly text: string;
 }
 
 /** Bounds that the server told, in bytes, UTF-16 units and counts. */
@@ -38,20 +52,27 @@ export interface ClientLimits {
 }
 
 export type Request =
-  | { type: "hello"; key: string; person: string; name: string; color: string }
+  | { type: "hello"; key: string; person: string; name: string; color: string; page: string }
   | { type: "profile"; name: string; color: string }
+  | { type: "place"; file_id: number | null }
   | { type: "open_file"; file_id: number; client_id: number; epoch: string }
   | { type: "close_file"; file_id: number }
   | { type: "create_file"; path: string; eol: LineEnd; request?: number }
   | { type: "rename_file"; file_id: number; path: string; request?: number }
   | { type: "delete_file"; file_id: number; request?: number }
   | { type: "restore_file"; file_id: number; path?: string; request?: number }
+  | { type: "rename_folder"; path: string; to: string; request?: number }
+  | { type: "delete_folder"; path: string; request?: number }
+  | { type: "chat"; text: string; nonce: string; request?: number }
+  | { type: "signal"; kind: string; data: unknown; to?: number }
   | { type: "ping" };
 
 export interface Welcome {
   type: "welcome";
   member_id: number;
   person: string;
+  /** Oneself as chat names authors; empty when the server does not tell. */
+  author: string;
   role: Role;
   name: string;
   color: string;
@@ -61,6 +82,14 @@ export interface Welcome {
   members: MemberRecord[];
   build: string;
   limits: ClientLimits;
+}
+
+export interface ChatNotice {
+  type: "chat";
+  entries: ChatRecord[];
+  /** These are the latest there are. */
+  full: boolean;
+  request: number | null;
 }
 
 export interface RefusedNotice {
@@ -78,6 +107,9 @@ export type Notice =
   | Welcome
   | { type: "files"; files: FileRecord[]; full: boolean; request: number | null }
   | { type: "members"; members: MemberRecord[]; left: number[]; full: boolean }
+  | ChatNotice
+  | { type: "signal"; member_id: number; kind: string; data: unknown }
+  | { type: "workspace"; title: string }
   | { type: "saved"; count: number }
   | { type: "pong" }
   | RefusedNotice
@@ -110,6 +142,17 @@ export function parseNotice(text: string): Notice | null {
         left: fields.has("left") ? fields.list("left", parseCount) : [],
         full: fields.flag("full"),
       };
+    case "chat":
+      return {
+        type,
+        entries: fields.list("entries", parseChat),
+        full: fields.flag("full"),
+        request: fields.countOrNull("request"),
+      };
+    case "signal":
+      return { type, member_id: fields.count("member_id"), kind: fields.text("kind"), data: fields.any("data") };
+    case "workspace":
+      return { type, title: fields.text("title") };
     case "saved":
       return { type, count: fields.count("count") };
     case "refused":
@@ -133,6 +176,14 @@ class Fields {
 
   has(name: string): boolean {
     return Object.hasOwn(this.#fields, name) && this.#fields[name] !== null;
+  }
+
+  any(name: string): unknown {
+    return this.#fields[name] ?? null;
+  }
+
+  textOr(name: string, absent: string): string {
+    return this.has(name) ? this.text(name) : absent;
   }
 
   text(name: string): string {
@@ -178,7 +229,8 @@ function parseCount(value: unknown): number {
 
 const ROLES = ["viewer", "editor", "owner"] as const;
 
-function parseFile(value: unknown): FileRecord {
+/** Throws `WireError`; so does the next. */
+export function parseFile(value: unknown): FileRecord {
   const fields = new Fields(value);
   return {
     file_id: fields.count("file_id"),
@@ -196,6 +248,19 @@ function parseMember(value: unknown): MemberRecord {
     name: fields.text("name"),
     color: fields.text("color"),
     role: fields.oneOf("role", ROLES),
+    file_id: fields.countOrNull("file_id"),
+  };
+}
+
+export function parseChat(value: unknown): ChatRecord {
+  const fields = new Fields(value);
+  return {
+    chat_id: fields.count("chat_id"),
+    at_ms: fields.count("at_ms"),
+    author: fields.text("author"),
+    name: fields.text("name"),
+    color: fields.text("color"),
+    text: fields.text("text"),
   };
 }
 
@@ -205,6 +270,7 @@ function parseWelcome(fields: Fields): Welcome {
     type: "welcome",
     member_id: fields.count("member_id"),
     person: fields.text("person"),
+    author: fields.textOr("author", ""),
     role: fields.oneOf("role", ROLES),
     name: fields.text("name"),
     color: fields.text("color"),

@@ -12,7 +12,8 @@
  */
 
 import type { Browser, Channel } from "./browser";
-import type { Database, DatabaseDoor, PendingRecord } from "./database";
+import type { Database, DatabaseDoor, PendingRecord, TabRecord } from "./database";
+import { type Base, baseRecord } from "./setaside";
 import type { Bytes } from "./wire";
 
 /** Milliseconds between signs of life. A hidden page's timers may run only once a minute. */
@@ -39,6 +40,7 @@ export interface Entry {
   readonly edits: number;
   /** The file's path, as far as it was known when this was typed; the server may know the file no more. */
   readonly path: string;
+  readonly atMs: number;
   isKept: boolean;
 }
 
@@ -49,13 +51,20 @@ export interface PendingOptions {
   readonly linkMark: string;
   /** Empty when it is not known. */
   readonly pathOf: (fileId: number) => string;
+  /** What edits of a file and epoch were typed upon, while it can be had; asked when they are set aside. */
+  readonly baseOf: (fileId: number, epoch: string) => Promise<Base | null>;
   /** Called when what is kept or set aside may have changed. */
   readonly onChange: () => void;
   /** Another page of this browser has gone and left something: a `claim` finds it. */
   readonly onLeft: () => void;
 }
 
-type Change = (store: { put(record: PendingRecord): unknown; delete(id: string): unknown }) => unknown;
+interface Store {
+  get(id: string): Promise<PendingRecord | undefined>;
+  put(record: PendingRecord): unknown;
+  delete(id: string): unknown;
+}
+type Change = (store: Store) => unknown;
 
 export class PendingEdits {
   /** This page's life; a reload is another. */
@@ -68,9 +77,14 @@ export class PendingEdits {
   readonly #gone = new Set<string>();
   /** What is set aside and in no document of this page. */
   readonly #aside = new Map<string, PendingRecord>();
+  /** What was discarded, which the database may still have for a moment. */
+  readonly #dropped = new Set<string>();
+  /** Files and epochs for whose edits the base was asked for. */
+  readonly #based = new Set<string>();
   #channel: Channel | null;
   #count = 0;
   #unkeptEdits = 0;
+  #strayEdits = 0;
   #queue: { change: Change; entry: Entry | null }[] = [];
   #isWriting = false;
   /** The database refuses to keep things, at the moment. */
@@ -97,6 +111,11 @@ export class PendingEdits {
     return this.#unkeptEdits;
   }
 
+  /** Edits of dead pages of other links of this workspace, as of the last `refreshAside`. */
+  get strayEdits(): number {
+    return this.#strayEdits;
+  }
+
   /** What is set aside in this workspace, except for what an open document of this page still shows. */
   get aside(): Iterable<PendingRecord> {
     return this.#aside.values();
@@ -109,7 +128,8 @@ export class PendingEdits {
     this.#unkeptEdits += edits;
     const id = `${this.tabId}.${this.#count}`;
     const path = this.#options.pathOf(fileId);
-    const entry: Entry = { id, fileId, epoch, clientId, update, edits, path, isKept: false };
+    const atMs = this.#browser.nowMs();
+    const entry: Entry = { id, fileId, epoch, clientId, update, edits, path, atMs, isKept: false };
     this.#owned.set(id, entry);
     const record = this.#record(entry);
     this.#write((store) => (this.#owned.has(id) ? store.put(record) : undefined), entry);
@@ -130,6 +150,7 @@ export class PendingEdits {
     for (const entry of entries) {
       const record: PendingRecord = { ...this.#record(entry), setAside: code };
       this.#write((store) => store.put(record));
+      void this.#keepBase(record);
     }
   }
 
@@ -149,11 +170,17 @@ export class PendingEdits {
     const isIdle = !this.#isWriting && this.#queue.length === 0;
     const written = isIdle ? [...this.#aside.keys()] : [];
     try {
-      const records = await this.#options.door.use((database) => database.getAll("pending"));
+      const [records, beats] = await this.#options.door.use((database) =>
+        Promise.all([database.getAll("pending"), database.getAll("tabs")]),
+      );
+      const living = this.#living(beats);
+      this.#strayEdits = records
+        .filter((record) => this.#isStray(record, living))
+        .reduce((sum, record) => sum + record.edits, 0);
       for (const id of written) this.#aside.delete(id);
       for (const record of records) {
         const isHere = record.workspaceId === this.#options.workspaceId && record.setAside !== undefined;
-        if (isHere && !this.#owned.has(record.id)) this.#aside.set(record.id, record);
+        if (isHere && !this.#owned.has(record.id) && !this.#dropped.has(record.id)) this.#aside.set(record.id, record);
       }
     } catch {
       this.#fail();
@@ -161,12 +188,41 @@ export class PendingEdits {
     this.#options.onChange();
   }
 
-  /** The person needs what is in `aside` no more. */
-  discardAside(): void {
-    const ids = [...this.#aside.keys()];
-    this.#aside.clear();
-    for (const id of ids) this.#write((store) => store.delete(id));
+  /** The person needs these no more: what is in `aside`, unless some of it, or of another link, is named. */
+  discardAside(ids: readonly string[] = [...this.#aside.keys()]): void {
+    this.#based.clear();
+    for (const id of ids) {
+      this.#aside.delete(id);
+      this.#dropped.add(id);
+      const entry = this.#owned.get(id);
+      if (entry !== undefined) this.#settleEntry(entry);
+      this.#owned.delete(id);
+      this.#write((store) => store.delete(id));
+    }
     this.#options.onChange();
+  }
+
+  /**
+   * All that this browser keeps of the workspace, whoever typed it, and the tabs that may still send it themselves: those
+   * that gave a sign of life, this one among them. Without a database: what this page has set aside.
+   */
+  async everything(): Promise<{ records: PendingRecord[]; living: ReadonlySet<string> }> {
+    await this.settle();
+    let living = this.#living([]);
+    const records = new Map(this.#aside);
+    try {
+      const [kept, beats] = await this.#options.door.use((database) =>
+        Promise.all([database.getAll("pending"), database.getAll("tabs")]),
+      );
+      for (const record of kept) {
+        const isHere = record.workspaceId === this.#options.workspaceId;
+        if (isHere && !this.#dropped.has(record.id)) records.set(record.id, record);
+      }
+      living = this.#living(beats);
+    } catch {
+      this.#fail();
+    }
+    return { records: [...records.values()], living };
   }
 
   /** Put `successor` in the place of `entries`: in one transaction, so that neither both nor none remain. */
@@ -236,6 +292,37 @@ export class PendingEdits {
     this.#channel = null;
   }
 
+  /** Tabs that may still send what they typed themselves, this one among them. */
+  #living(beats: readonly TabRecord[]): Set<string> {
+    const isFresh = (beatAtMs: number): boolean => Math.abs(this.#browser.nowMs() - beatAtMs) <= LEASE_MS;
+    const living = beats.filter(
+      ({ tabId, beatAtMs }) => isFresh(beatAtMs) && !this.#gone.has(tabId) && !this.#hasMark(tabId),
+    );
+    return new Set([this.tabId, ...living.map(({ tabId }) => tabId)]);
+  }
+
+  /** Typed under another link, by a page that is no more: only a person can bring it home from here. */
+  #isStray(record: PendingRecord, living: ReadonlySet<string>): boolean {
+    const { workspaceId, linkMark } = this.#options;
+    const isOtherLinks = record.workspaceId === workspaceId && record.linkMark !== linkMark;
+    return isOtherLinks && !this.#dropped.has(record.id) && record.setAside === undefined && !living.has(record.tabId);
+  }
+
+  /** Beside what is set aside lies what it was typed upon; a clean one that is there already is the better one. */
+  async #keepBase(like: PendingRecord): Promise<void> {
+    const name = `${like.fileId}.${like.epoch}`;
+    if (this.#based.has(name)) return;
+    this.#based.add(name);
+    const base = await this.#options.baseOf(like.fileId, like.epoch);
+    if (base === null || this.#isClosed) return;
+    const record = baseRecord(like, base);
+    this.#dropped.delete(record.id);
+    this.#aside.set(record.id, record);
+    this.#write(async (store) => {
+      if ((await store.get(record.id))?.base !== "clean") await store.put(record);
+    });
+  }
+
   // -- writing
 
   /** Group commit: while one transaction runs, the next one's changes gather. */
@@ -297,12 +384,12 @@ export class PendingEdits {
   #record(entry: Entry): PendingRecord {
     const { workspaceId, linkMark } = this.#options;
     const { isKept: _, ...kept } = entry;
-    return { ...kept, workspaceId, linkMark, tabId: this.tabId, atMs: this.#browser.nowMs() };
+    return { ...kept, workspaceId, linkMark, tabId: this.tabId };
   }
 
   #own(record: PendingRecord): Entry {
-    const { id, fileId, epoch, clientId, update, edits, path = "" } = record;
-    const entry: Entry = { id, fileId, epoch, clientId, update, edits, path, isKept: true };
+    const { id, fileId, epoch, clientId, update, edits, path = "", atMs } = record;
+    const entry: Entry = { id, fileId, epoch, clientId, update, edits, path, atMs, isKept: true };
     this.#owned.set(id, entry);
     return entry;
   }

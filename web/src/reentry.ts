@@ -126,6 +126,7 @@ function runsOf(text: Text): Run[] {
   return runs;
 }
 
-function isInsidePair(text: string, index: number): boolean {
+/** Whether `index` lies between the halves of a character. */
+export function isInsidePair(text: string, index: number): boolean {
   return /[\uD800-\uDBFF]/.test(text.charAt(index - 1)) && /[\uDC00-\uDFFF]/.test(text.charAt(index));
 }

@@ -1,19 +1,25 @@
 /**
  * A workspace as this page has it: the one object that the UI uses.
  *
- * Owns: the open documents, the lists of files and members, the requests under way, the light. Does not know: sockets, bytes.
+ * Owns: the lists of files and members, who oneself is, the light; and it puts the parts together that do the rest.
+ * Does not know: sockets, bytes, how a document is brought level.
  *
  * Invariants:
  *   1. The light is `saved` only while connected, when every local edit of this page, and of dead pages that it follows,
  *      was counted in a `saved` of this or an earlier connection, and when nothing is set aside.
- *   2. A file with unsaved edits stays open until they are saved, whether anybody looks at it or not.
+ *   2. The list of files never goes back: an answer by HTTP adds what the connection has not told yet, and changes nothing.
  */
 
+import { Background } from "./background";
 import { type Browser, thisBrowser } from "./browser";
+import { Chat } from "./chat";
+import { Claims } from "./claims";
 import { Connection, type News } from "./connection";
 import { DatabaseDoor, linkMark } from "./database";
-import { type Surroundings as DocumentSurroundings, SharedDocument } from "./document";
-import { Code, RefusedError, WireError } from "./errors";
+import { Code, RefusedError } from "./errors";
+import { FileRequests } from "./filerequests";
+import { makeRoom } from "./forgetting";
+import { inParcels } from "./importing";
 import { keepPerson, personToken, rememberVisit } from "./links";
 import { Memory } from "./memory";
 import type {
@@ -26,12 +32,16 @@ import type {
   Role,
   Welcome,
 } from "./messages";
-import type { FileDocument, Light, Me, Session, SetAside } from "./model";
-import { Cell } from "./observable";
-import { type Entry, PendingEdits } from "./pending";
+import type { ChatLog, FileDocument, Light, Me, Rescue, Session, SetAside, TextEdit, UnsavedFile } from "./model";
+import { Cell, type Observable } from "./observable";
+import { OpenDocuments } from "./opendocuments";
+import { PendingEdits } from "./pending";
 import { type Profile, saveProfile } from "./profile";
 import { wellFormed } from "./reentry";
-import { asideText } from "./setaside";
+import type { Rescuer } from "./rescue";
+import * as rest from "./rest";
+import { asideText, findBase } from "./setaside";
+import { Signals, type TakeSignal } from "./signals";
 
 export interface SessionOptions {
   readonly workspaceId: string;
@@ -45,8 +55,6 @@ export interface SessionOptions {
   readonly browser?: Browser;
 }
 
-/** Milliseconds between looks for what dead pages have left; spread by chance, so that pages do not look together. */
-const CLAIM_EVERY_MS = 60_000;
 /** The build of a page that was not made by the packaging: it differs from every server's. */
 const BUILD_BY_HAND = "unpackaged00";
 
@@ -54,19 +62,11 @@ const BUILD_BY_HAND = "unpackaged00";
 const LIMITS: ClientLimits = {
   part_bytes_max: 65_536,
   update_bytes_max: 67_108_864,
-  document_units_max: 33_554_432,
+  document_units_max: 20_971_520,
   presence_bytes_max: 4_096,
   files_max: 5_000,
   name_units_max: 40,
 };
-
-/** A request without its `type`'s answer number. */
-type FileRequest = Extract<Request, { request?: number }>;
-
-interface Asked {
-  resolve(record: FileRecord): void;
-  reject(error: RefusedError): void;
-}
 
 /** See `Session` in `model.ts`. It connects at once. */
 export class WorkspaceSession implements Session {
@@ -74,34 +74,40 @@ export class WorkspaceSession implements Session {
   readonly status: Connection["status"];
   readonly light: Cell<Light>;
   readonly setAside = new Cell<SetAside>({ count: 0 }, (a, b) => a.count === b.count);
+  readonly strays = new Cell(0);
   readonly role = new Cell<Role | null>(null);
   readonly title = new Cell("");
   readonly me = new Cell<Me | null>(null);
+  readonly author = new Cell("");
   readonly members = new Cell<ReadonlyMap<number, MemberRecord>>(new Map());
   readonly files = new Cell<ReadonlyMap<number, FileRecord>>(new Map());
   readonly newBuild = new Cell(false);
   readonly limits = new Cell<ClientLimits>(LIMITS);
+  readonly chat: Observable<ChatLog>;
+  readonly chatWaiting: Observable<number>;
   readonly #options: SessionOptions;
   readonly #browser: Browser;
   readonly #connection: Connection;
   readonly #door: DatabaseDoor;
   readonly #memory: Memory;
   readonly #pending: PendingEdits;
+  readonly #documents: OpenDocuments;
+  readonly #claims: Claims;
+  readonly #background: Background;
+  readonly #fileRequests: FileRequests;
+  readonly #chat: Chat;
+  readonly #signals: Signals;
   readonly #linkMark: string;
-  readonly #documents = new Map<number, SharedDocument>();
   /** Every path that was known in this page's life: the list forgets the files that are gone. */
   readonly #paths = new Map<number, string>();
-  readonly #asked = new Map<number, Asked>();
-  readonly #around: DocumentSurroundings;
   #profile: Profile;
+  /** Who the last welcome said one is: where the browser keeps nothing, a page is one person at least. */
+  #person = "";
   #personSent = "";
   #requests = 0;
-  /** Kept edits that no file of the list fits, yet. */
-  #waiting: Entry[] = [];
+  #place: number | null = null;
+  #rescuing: Promise<Rescuer> | null = null;
   #wasWelcomed = false;
-  #hasBegun = false;
-  #isPendingKnown = false;
-  #cancelClaim: (() => void) | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -110,7 +116,7 @@ export class WorkspaceSession implements Session {
     this.#profile = options.profile;
     this.#linkMark = linkMark(options.key);
     this.light = new Cell<Light>({ kind: "connecting", count: 0, kept: true }, isSameLight);
-    this.#door = new DatabaseDoor(this.#browser);
+    this.#door = new DatabaseDoor(this.#browser, makeRoom);
     this.#memory = new Memory(this.#door, options.workspaceId, () => this.#browser.nowMs());
     this.#pending = new PendingEdits({
       browser: this.#browser,
@@ -118,8 +124,9 @@ export class WorkspaceSession implements Session {
       workspaceId: options.workspaceId,
       linkMark: this.#linkMark,
       pathOf: (fileId) => this.#paths.get(fileId) ?? "",
+      baseOf: (fileId, epoch) => findBase(this.#memory, this.#documents.find(fileId), fileId, epoch),
       onChange: () => this.#relight(),
-      onLeft: () => void this.#takeOver(),
+      onLeft: () => void this.#claims.takeOver(),
     });
     this.#connection = new Connection({
       url: new URL(`ws/${options.workspaceId}`, options.base).href.replace(/^http/, "ws"),
@@ -128,12 +135,30 @@ export class WorkspaceSession implements Session {
       listener: {
         onWelcome: (welcome) => this.#takeWelcome(welcome),
         onNews: (news) => this.#takeNews(news),
-        onMessage: (fileId, message) => this.#guard(fileId, (document) => document.take(message)),
+        onMessage: (fileId, message) => this.#documents.guard(fileId, (document) => document.take(message)),
         onLost: () => this.#lost(),
       },
     });
     this.status = this.#connection.status;
-    this.#around = this.#surroundings();
+    const connection = this.#connection;
+    const nextNumber = (): number => ++this.#requests;
+    this.#documents = this.#openDocuments();
+    this.#claims = new Claims({
+      ...{ browser: this.#browser, pending: this.#pending, role: () => this.role.value },
+      isOnline: () => connection.isOnline,
+      isClosed: () => this.status.value.kind === "closed",
+      onFound: (entries) => this.#documents.adopt(entries),
+      onLooked: () => this.#relight(),
+    });
+    this.#background = new Background({ documents: this.#documents, files: this.files, status: this.status });
+    this.#fileRequests = new FileRequests(connection, nextNumber);
+    this.#signals = new Signals(this.#browser, connection);
+    this.#chat = new Chat({
+      ...{ browser: this.#browser, connection, nextNumber },
+      loadEarlier: (before, count) => rest.earlierChat(...this.#address, before, count, this.#send),
+    });
+    this.chat = this.#chat.log;
+    this.chatWaiting = this.#chat.waiting;
     this.status.subscribe(() => this.#statusChanged());
     void this.#recall();
   }
@@ -141,19 +166,13 @@ export class WorkspaceSession implements Session {
   // -- files
 
   openFile(fileId: number): FileDocument {
-    const record = this.files.value.get(fileId);
-    if (record === undefined) throw new RefusedError(Code.FILE_UNKNOWN, "There is no such file.");
-    const document = this.#documentOf(record);
-    document.users++;
+    const document = this.#documents.enter(fileId);
+    void document.keep();
     return document;
   }
 
   closeFile(fileId: number): void {
-    const document = this.#documents.get(fileId);
-    if (document === undefined || document.users === 0) return;
-    document.users--;
-    if (document.users === 0) document.presence.hide();
-    this.#closeIfDone(document);
+    this.#documents.leave(fileId);
   }
 
   async createFile(path: string, options: { eol?: LineEnd; text?: string } = {}): Promise<number> {
@@ -163,11 +182,12 @@ export class WorkspaceSession implements Session {
       throw new RefusedError(Code.DOCUMENT_TOO_LARGE, "The text is larger than a file may be.");
     }
     const eol = options.eol ?? (given.includes("\r\n") ? "crlf" : "lf");
-    const { file_id } = await this.#ask({ type: "create_file", path, eol });
+    const [record] = await this.#fileRequests.ask({ type: "create_file", path, eol });
+    if (record === undefined) throw new RefusedError(0, "The server did not say which file it made.");
+    const { file_id } = record;
     if (text !== "") {
-      const document = this.#documentOf(this.#record(file_id));
-      document.users++;
-      await document.loaded;
+      const document = this.#documents.enter(file_id);
+      await document.keep();
       document.text.insert(0, text);
       this.closeFile(file_id);
     }
@@ -175,18 +195,120 @@ export class WorkspaceSession implements Session {
   }
 
   async renameFile(fileId: number, path: string): Promise<void> {
-    await this.#ask({ type: "rename_file", file_id: fileId, path });
+    await this.#fileRequests.ask({ type: "rename_file", file_id: fileId, path });
   }
 
   async deleteFile(fileId: number): Promise<void> {
-    await this.#ask({ type: "delete_file", file_id: fileId });
+    await this.#fileRequests.ask({ type: "delete_file", file_id: fileId });
   }
 
   async restoreFile(fileId: number, path?: string): Promise<void> {
-    await this.#ask({ type: "restore_file", file_id: fileId, ...(path === undefined ? {} : { path }) });
+    await this.#fileRequests.ask({ type: "restore_file", file_id: fileId, ...(path === undefined ? {} : { path }) });
+  }
+
+  async renameFolder(path: string, to: string): Promise<void> {
+    await this.#fileRequests.ask({ type: "rename_folder", path, to });
+  }
+
+  async deleteFolder(path: string): Promise<void> {
+    await this.#fileRequests.ask({ type: "delete_folder", path });
+  }
+
+  async importFiles(files: ReadonlyMap<string, string>): Promise<readonly FileRecord[]> {
+    const made: FileRecord[] = [];
+    for (const parcel of inParcels(files)) {
+      const records = await rest.importFiles(...this.#address, parcel, this.#personToken, this.#send);
+      // Where the notice came first, it may be younger than this answer.
+      const news = records.filter((record) => !this.files.value.has(record.file_id));
+      if (news.length > 0) this.#takeFiles(news, false);
+      made.push(...records);
+    }
+    return made;
+  }
+
+  exportZip(): Promise<Blob> {
+    return rest.exportZip(...this.#address, this.#send);
+  }
+
+  textOf(fileId: number, signal?: AbortSignal): Promise<string> {
+    return this.#background.textOf(fileId, signal);
+  }
+
+  editFile(fileId: number, expected: string, edits: readonly TextEdit[], signal?: AbortSignal): Promise<boolean> {
+    return this.#background.editFile(fileId, expected, edits, signal);
+  }
+
+  // -- together
+
+  sendChat(text: string): Promise<void> {
+    if (this.role.value !== "viewer") return this.#chat.send(text);
+    return Promise.reject(new RefusedError(Code.ROLE_TOO_LOW, "With this link the chat can only be read."));
+  }
+
+  loadEarlierChat(): Promise<void> {
+    return this.#chat.loadEarlier();
+  }
+
+  sendSignal(kind: string, data: unknown, to?: number): void {
+    this.#signals.send(kind, data, to);
+  }
+
+  onSignal(kind: string, take: TakeSignal): () => void {
+    return this.#signals.on(kind, take);
+  }
+
+  tellPlace(fileId: number | null): void {
+    if (fileId === this.#place) return;
+    this.#place = fileId;
+    this.#connection.notify({ type: "place", file_id: fileId });
   }
 
   // -- the rest of the UI's side
+
+  async rescues(): Promise<readonly Rescue[]> {
+    return (await this.#rescuer()).list();
+  }
+
+  async applyRescue(id: string, text: string): Promise<boolean> {
+    const isDone = await (await this.#rescuer()).apply(id, text);
+    await this.#pending.refreshAside();
+    return isDone;
+  }
+
+  async discardRescue(id: string): Promise<void> {
+    (await this.#rescuer()).discard(id);
+    await this.#pending.refreshAside();
+  }
+
+  /** Fetched when it is first asked for. */
+  #rescuer(): Promise<Rescuer> {
+    const documents = this.#documents;
+    this.#rescuing ??= import("./rescue").then(
+      ({ Rescuer }) =>
+        new Rescuer({
+          ...{ session: this, pending: this.#pending, memory: this.#memory, linkMark: this.#linkMark },
+          documents: () => documents.all,
+          waiting: () => documents.waiting,
+          forgetWaiting: (ids) => documents.forgetWaiting(ids),
+        }),
+    );
+    // Where it could not be fetched, the next one who asks tries again.
+    this.#rescuing.catch(() => (this.#rescuing = null));
+    return this.#rescuing;
+  }
+
+  unsavedFiles(): readonly UnsavedFile[] {
+    const counts = new Map<number, number>();
+    const add = (fileId: number, count: number): void => void counts.set(fileId, (counts.get(fileId) ?? 0) + count);
+    for (const document of this.#documents.all) add(document.fileId, document.unsaved.value);
+    for (const entry of this.#documents.waiting) add(entry.fileId, entry.edits);
+    const unsaved = [...counts].filter(([, count]) => count > 0);
+    return unsaved.map(([fileId, count]) => ({ fileId, path: this.#paths.get(fileId) ?? "", count }));
+  }
+
+  heardAtMs(): number | null {
+    return this.#connection.lastHeardAtMs;
+  }
 
   async setAsideText(): Promise<string> {
     await this.#pending.refreshAside();
@@ -209,9 +331,8 @@ export class WorkspaceSession implements Session {
 
   close(): void {
     this.#connection.close();
-    this.#cancelClaim?.();
-    const closing = [...this.#documents.values()].map((document) => document.close());
-    this.#documents.clear();
+    this.#claims.stop();
+    const closing = this.#documents.close();
     this.#pending.leave();
     void this.#release(closing);
   }
@@ -227,39 +348,64 @@ export class WorkspaceSession implements Session {
   // -- the connection's side
 
   #hello(): Request {
-    this.#personSent = personToken(this.#browser, this.workspaceId);
+    this.#personSent = this.#personToken;
     const { name, color } = this.#profile;
-    return { type: "hello", key: this.#options.key, person: this.#personSent, name, color };
+    // The server ends an earlier connection of this very page that it has not noticed to be dead.
+    const page = this.#pending.tabId;
+    return { type: "hello", key: this.#options.key, person: this.#personSent, name, color, page };
+  }
+
+  get #personToken(): string {
+    return personToken(this.#browser, this.workspaceId) || this.#person;
+  }
+
+  get #address(): [base: string, workspaceId: string, key: string] {
+    return [this.#options.base, this.workspaceId, this.#options.key];
+  }
+
+  get #send(): rest.Send {
+    return (url, init) => this.#browser.send(url, init);
   }
 
   #takeWelcome(welcome: Welcome): void {
     keepPerson(this.#browser, this.workspaceId, this.#personSent, welcome.person);
+    this.#person = welcome.person;
     this.#wasWelcomed = true;
     this.me.set({ memberId: welcome.member_id, name: welcome.name, color: welcome.color });
+    this.author.set(welcome.author);
     this.limits.set(welcome.limits);
     this.title.set(welcome.title);
     this.role.set(welcome.role);
     this.members.set(new Map(welcome.members.map((member) => [member.member_id, member])));
     this.newBuild.set(this.#options.build !== BUILD_BY_HAND && welcome.build !== this.#options.build);
     this.#takeFiles(welcome.files, true);
-    const { key } = this.#options;
-    rememberVisit(this.#browser, { workspaceId: this.workspaceId, key, role: welcome.role, title: welcome.title });
-    for (const document of this.#documents.values()) {
-      document.judge();
-      document.open();
-    }
-    if (this.#hasBegun) void this.#takeOver();
-    this.#begin();
+    this.#rememberVisit();
+    this.#documents.welcomed();
+    if (this.#place !== null) this.#connection.notify({ type: "place", file_id: this.#place });
+    this.#chat.welcomed();
+    void this.#claims.takeOver();
+    this.#claims.begin();
   }
 
   #takeNews(news: News): void {
     switch (news.type) {
       case "files":
         this.#takeFiles(news.files, news.full);
-        if (news.request !== null) this.#answered(news.request, news.files[0]);
+        if (news.request !== null) this.#fileRequests.answered(news.request, news.files);
         return;
       case "members":
         this.#takeMembers(news.members, news.left, news.full);
+        return;
+      case "chat":
+        this.#chat.take(news);
+        return;
+      case "signal":
+        this.#signals.take(news.member_id, news.kind, news.data);
+        return;
+      case "workspace":
+        this.title.set(news.title);
+        this.#rememberVisit();
+        this.#rememberWorkspace();
         return;
       case "refused":
         this.#takeRefusal(news);
@@ -270,21 +416,8 @@ export class WorkspaceSession implements Session {
     const files = new Map(isFull ? [] : this.files.value);
     for (const record of changed) files.set(record.file_id, record);
     this.#setFiles(files);
-    const role = this.role.value;
-    if (role !== null) {
-      const { workspaceId } = this;
-      const known = {
-        workspaceId,
-        linkMark: this.#linkMark,
-        title: this.title.value,
-        role,
-        files: [...files.values()],
-      };
-      void this.#memory.putWorkspace(known);
-    }
-    for (const record of changed) this.#guard(record.file_id, (document) => document.recordChanged(record));
-    for (const document of [...this.#documents.values()]) if (!files.has(document.fileId)) document.gone();
-    this.#adopt(this.#waiting.splice(0));
+    this.#rememberWorkspace();
+    this.#documents.listChanged(changed);
   }
 
   #setFiles(files: ReadonlyMap<number, FileRecord>): void {
@@ -303,59 +436,44 @@ export class WorkspaceSession implements Session {
 
   #takeRefusal(notice: RefusedNotice): void {
     if (notice.request !== null) {
-      this.#asked.get(notice.request)?.reject(new RefusedError(notice.code, `${notice.text} ${notice.next_step}`));
-      this.#asked.delete(notice.request);
+      this.#fileRequests.refused(notice.request, notice);
+      this.#chat.refused(notice.request, notice);
     } else if (notice.file_id !== null) {
-      this.#guard(notice.file_id, (document) => document.refuse(notice));
+      this.#documents.guard(notice.file_id, (document) => document.refuse(notice));
     }
   }
 
   #lost(): void {
-    for (const document of this.#documents.values()) document.disconnected();
+    this.#documents.lost();
     this.members.set(new Map());
-    for (const asked of this.#asked.values()) {
-      asked.reject(new RefusedError(0, "The connection was lost; whether it was done will show when it is back."));
-    }
-    this.#asked.clear();
+    this.#fileRequests.lost();
   }
 
   #statusChanged(): void {
-    if (this.status.value.kind === "closed") {
-      for (const document of this.#documents.values()) document.judge();
+    const status = this.status.value;
+    if (status.kind === "closed") {
+      this.#documents.ended(status.code);
+      this.#chat.closed(status.code, status.reason);
     }
     this.#relight();
   }
 
-  /** What goes wrong in one file's document is that file's alone. */
-  #guard(fileId: number, run: (document: SharedDocument) => void): void {
-    const document = this.#documents.get(fileId);
-    if (document === undefined) return;
-    try {
-      run(document);
-    } catch (error) {
-      if (error instanceof WireError) throw error;
-      document.fail(error);
-    }
-  }
-
-  #ask(request: FileRequest): Promise<FileRecord> {
-    if (!this.#connection.isOnline) {
-      return Promise.reject(new RefusedError(0, "This needs a connection, and there is none at the moment."));
-    }
-    this.#requests++;
-    const number = this.#requests;
-    return new Promise((resolve, reject) => {
-      this.#asked.set(number, { resolve, reject });
-      this.#connection.notify({ ...request, request: number });
-    });
-  }
-
-  #answered(request: number, record: FileRecord | undefined): void {
-    if (record !== undefined) this.#asked.get(request)?.resolve(record);
-    this.#asked.delete(request);
-  }
-
   // -- this browser's storage
+
+  #rememberVisit(): void {
+    const role = this.role.value;
+    if (role === null) return;
+    const { key } = this.#options;
+    rememberVisit(this.#browser, { workspaceId: this.workspaceId, key, role, title: this.title.value });
+  }
+
+  #rememberWorkspace(): void {
+    const role = this.role.value;
+    if (role === null) return;
+    const files = [...this.files.value.values()];
+    const title = this.title.value;
+    void this.#memory.putWorkspace({ workspaceId: this.workspaceId, linkMark: this.#linkMark, title, role, files });
+  }
 
   /** Show what is remembered until the server is heard. */
   async #recall(): Promise<void> {
@@ -364,106 +482,33 @@ export class WorkspaceSession implements Session {
     this.title.set(known.title);
     this.role.set(known.role);
     this.#setFiles(new Map(known.files.map((record) => [record.file_id, record])));
-    this.#begin();
+    this.#claims.begin();
   }
 
-  /** Once it is known that this page may write: look for what an earlier life of it, or a dead page, has left. */
-  #begin(): void {
-    if (this.#hasBegun || this.role.value === null) return;
-    this.#hasBegun = true;
-    void this.#claim();
-  }
-
-  /** Another page has gone: what it left is claimed without waiting, as far as it can be sent now. */
-  async #takeOver(): Promise<void> {
-    // Offline, a page that is being reloaded should find its own text again.
-    if (!this.#connection.isOnline || !this.#hasBegun || this.role.value === "viewer") return;
-    this.#adopt(await this.#pending.claim(false));
-  }
-
-  async #claim(): Promise<void> {
-    if (this.role.value !== "viewer") {
-      this.#adopt(await this.#pending.claim(false));
-      this.#adopt(await this.#pending.claim(true));
-    }
-    await this.#pending.refreshAside();
-    this.#isPendingKnown = true;
-    this.#relight();
-    if (this.status.value.kind === "closed") return;
-    const waitMs = CLAIM_EVERY_MS * (0.5 + this.#browser.random());
-    this.#cancelClaim = this.#browser.after(waitMs, () => void this.#claim());
-  }
-
-  /** Give kept edits to their documents, in the background where nobody has them open. */
-  #adopt(entries: readonly Entry[]): void {
-    for (const fileId of new Set(entries.map((entry) => entry.fileId))) {
-      const kept = entries.filter((entry) => entry.fileId === fileId);
-      const record = this.files.value.get(fileId);
-      const epoch = this.#documents.get(fileId)?.epoch ?? record?.epoch;
-      const fitting = kept.filter((entry) => entry.epoch === epoch);
-      const strange = kept.filter((entry) => entry.epoch !== epoch);
-      if (record === undefined || record.deleted_at_ms !== null) {
-        if (record === undefined && this.#wasWelcomed) this.#pending.putAside(kept, Code.FILE_UNKNOWN);
-        else this.#waiting.push(...kept);
-        continue;
-      }
-      if (this.#wasWelcomed) this.#pending.putAside(strange, Code.EPOCH_CHANGED);
-      else this.#waiting.push(...strange);
-      if (fitting.length > 0) this.#documentOf(record).adopt(fitting);
-    }
-    this.#relight();
-  }
-
-  // -- documents
-
-  #record(fileId: number): FileRecord {
-    const record = this.files.value.get(fileId);
-    if (record === undefined) throw new RefusedError(Code.FILE_UNKNOWN, "There is no such file.");
-    return record;
-  }
-
-  #documentOf(record: FileRecord): SharedDocument {
-    const open = this.#documents.get(record.file_id);
-    if (open !== undefined) return open;
-    const document = new SharedDocument(this.#around, record);
-    this.#documents.set(record.file_id, document);
-    return document;
-  }
-
-  #closeIfDone(document: SharedDocument): void {
-    if (document.users > 0 || (document.unsaved.value > 0 && !document.isHopeless)) return;
-    if (this.#documents.get(document.fileId) !== document) return;
-    this.#documents.delete(document.fileId);
-    // Nobody sees it any more, and it would wait for ever: its edits are looked at and discarded by themselves.
-    this.#pending.putAside(document.release(), document.refused.value?.code ?? 0);
-    void document.close();
-  }
-
-  #surroundings(): DocumentSurroundings {
-    return {
-      browser: this.#browser,
-      connection: this.#connection,
-      pending: this.#pending,
-      memory: this.#memory,
-      memberId: () => this.me.value?.memberId ?? null,
-      mayWrite: () => (this.role.value === null ? null : this.role.value !== "viewer"),
-      isClosed: () => this.status.value.kind === "closed",
-      record: (fileId) => this.files.value.get(fileId),
-      onChange: (document) => {
-        this.#relight();
-        this.#closeIfDone(document);
+  #openDocuments(): OpenDocuments {
+    return new OpenDocuments({
+      around: {
+        browser: this.#browser,
+        connection: this.#connection,
+        pending: this.#pending,
+        memory: this.#memory,
+        memberId: () => this.me.value?.memberId ?? null,
+        mayWrite: () => (this.role.value === null ? null : this.role.value !== "viewer"),
+        isClosed: () => this.status.value.kind === "closed",
+        record: (fileId) => this.files.value.get(fileId),
       },
-    };
+      isListed: () => this.#wasWelcomed,
+      onChange: () => this.#relight(),
+    });
   }
 
   // -- the light
 
   #relight(): void {
     const aside = [...this.#pending.aside].reduce((sum, record) => sum + record.edits, 0);
-    this.setAside.set({ count: aside });
-    const total = this.#waiting.reduce((sum, entry) => sum + entry.edits, aside);
-    const count = [...this.#documents.values()].reduce((sum, document) => sum + document.unsaved.value, total);
-    this.light.set(this.#lightOf(count));
+    this.setAside.set({ count: aside + this.#documents.hopelessCount });
+    this.strays.set(this.#pending.strayEdits);
+    this.light.set(this.#lightOf(aside + this.#documents.unsavedCount));
   }
 
   #lightOf(count: number): Light {
@@ -471,7 +516,7 @@ export class WorkspaceSession implements Session {
     const status = this.status.value;
     if (status.kind === "closed") return { kind: "closed", count, kept, reason: status.reason };
     if (status.kind === "offline") return { kind: "offline", count, kept };
-    if (status.kind === "connecting" || !this.#isPendingKnown) return { kind: "connecting", count, kept };
+    if (status.kind === "connecting" || !this.#claims.isKnown) return { kind: "connecting", count, kept };
     return count === 0 ? { kind: "saved" } : { kind: "unsaved", count, kept };
   }
 }

@@ -17,7 +17,7 @@ async function setting(key = "owner-key"): Promise<{
   const connection = new Connection({
     url: "ws://host/ws/workspace-1",
     browser: tab,
-    hello: () => ({ type: "hello", key, person: "", name: "Quiet Heron", color: "#1d4ed8" }),
+    hello: () => ({ type: "hello", key, person: "", name: "Quiet Heron", color: "#1d4ed8", page: "" }),
     listener: {
       onWelcome: () => void log.push("welcome"),
       onNews: (news) => void log.push(news.type),

@@ -1,9 +1,10 @@
+import { EditorSelection, EditorState } from "@codemirror/state";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import * as Y from "yjs";
 import { sameText, TextBinding } from "../src/editor/binding";
 import { CaretBoard, cursorOf } from "../src/editor/carets";
 import { wholeCharacters } from "../src/editor/codepoints";
-import { redo, UndoSteps, undo } from "../src/editor/undo";
+import { endStep, holdStep, redo, UndoSteps, undo } from "../src/editor/undo";
 import { chance, HeadlessView, hasHalves, sabotage } from "./editor-headless";
 
 interface Desk {
@@ -11,6 +12,7 @@ interface Desk {
   text: Y.Text;
   view: HeadlessView;
   carets: CaretBoard;
+  steps: UndoSteps;
   faults: unknown[];
 }
 
@@ -27,12 +29,18 @@ function deskOn(doc: Y.Doc): Desk {
   const binding = new TextBinding(text, (reason) => faults.push(reason));
   const steps = new UndoSteps(text, binding.origin);
   const carets = new CaretBoard(text);
-  const extensions = [wholeCharacters(), steps.extension, binding.extension, carets.extension];
+  const extensions = [
+    EditorState.allowMultipleSelections.of(true),
+    wholeCharacters(),
+    steps.extension,
+    binding.extension,
+    carets.extension,
+  ];
   const view = new HeadlessView(text.toString(), extensions);
   binding.attach(view.asView());
   steps.attach(view.asView());
   carets.attach(view.asView());
-  return { doc, text, view, carets, faults };
+  return { doc, text, view, carets, steps, faults };
 }
 
 /** Each is told what the other does, at once. */
@@ -201,6 +209,97 @@ describe("undo is per person", () => {
     expect(view.text).toBe("0123456789");
     expect(view.state.selection.main.head).toBe(3);
   });
+});
+
+describe("an undone step is shown", () => {
+  const head = (desk: Desk): number => desk.view.state.selection.main.head;
+
+  test("where it happened, when the caret was elsewhere before the edit", () => {
+    const desk = deskOf("one two one");
+    desk.view.dispatch({ selection: { anchor: 0 } });
+    // As "replace all" does it: far from the caret.
+    desk.view.dispatch({ changes: { from: 8, to: 11, insert: "1" }, userEvent: "input.replace.all" });
+    desk.view.dispatch({ selection: { anchor: 2 } });
+    undo(desk.view.asView());
+    expect(desk.view.text).toBe("one two one");
+    expect(head(desk)).toBe(11);
+  });
+
+  test("redone, at the end of what came back", () => {
+    const desk = deskOf("abc");
+    desk.view.dispatch({ selection: { anchor: 1 } });
+    desk.view.type("XY");
+    undo(desk.view.asView());
+    desk.view.dispatch({ selection: { anchor: 3 } });
+    redo(desk.view.asView());
+    expect(desk.view.text).toBe("aXYbc");
+    expect(head(desk)).toBe(3);
+  });
+
+  test("with all carets that there were", () => {
+    const desk = deskOf("a\na\n");
+    desk.view.dispatch({
+      selection: EditorSelection.create([EditorSelection.cursor(0), EditorSelection.cursor(2)], 1),
+    });
+    desk.view.type("x");
+    desk.view.dispatch({ selection: { anchor: 0 } });
+    undo(desk.view.asView());
+    expect(desk.view.text).toBe("a\na\n");
+    expect(desk.view.state.selection.ranges.map(({ head: at }) => at)).toEqual([0, 2]);
+    expect(desk.view.state.selection.mainIndex).toBe(1);
+  });
+
+  test("where it is by now, when others typed before it meanwhile", () => {
+    const [a, b] = pair("0123456789");
+    a.view.dispatch({ selection: { anchor: 5 } });
+    a.view.type("x");
+    a.view.dispatch({ selection: { anchor: 0 } });
+    b.view.type("before ");
+    undo(a.view.asView());
+    expect(a.view.text).toBe("before 0123456789");
+    expect(head(a)).toBe("before 01234".length);
+  });
+});
+
+describe("steps that are held together", () => {
+  test("are one step, however long they take, and end where they are let go", () => {
+    const { view, steps } = deskOf("");
+    holdStep(view.asView(), true);
+    // Yjs reads a clock of its own, which no test stops.
+    expect(steps).toHaveProperty("manager.captureTimeout", Number.POSITIVE_INFINITY);
+    view.type("a");
+    view.type("PASTED", "input.paste");
+    holdStep(view.asView(), false);
+    view.type("b");
+    undo(view.asView());
+    expect(view.text).toBe("aPASTED");
+    undo(view.asView());
+    expect(view.text).toBe("");
+  });
+
+  test("and what ends a step begins another at once", () => {
+    const { view } = deskOf("");
+    view.type("a");
+    endStep(view.asView());
+    view.type("b");
+    undo(view.asView());
+    expect(view.text).toBe("a");
+  });
+});
+
+test("what throws in undo keeps no edit from the text", () => {
+  vi.stubGlobal("reportError", vi.fn());
+  const desk = deskOf("abc");
+  Object.assign(desk.steps, {
+    follow: () => {
+      throw new Error("from within undo");
+    },
+  });
+  desk.view.type("x");
+  expect(desk.text.toString()).toBe("xabc");
+  expect(desk.faults).toEqual([]);
+  expect(reportError).toHaveBeenCalledTimes(1);
+  vi.unstubAllGlobals();
 });
 
 describe("carets of others", () => {

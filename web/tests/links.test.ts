@@ -46,7 +46,7 @@ test("the recent list has the last opened first, and forgets on demand", () => {
   }
   expect(links.recentWorkspaces(tab)).toHaveLength(50);
   expect(links.recentWorkspaces(tab)[0]?.title).toBe("59");
-  links.forgetWorkspace(tab, "workspace-59");
+  links.forgetVisits(tab, "workspace-59");
   expect(links.recentWorkspaces(tab)[0]?.title).toBe("58");
   machine.localStorage.setItem("carets.recent", '[7,null,{"workspaceId":1}]');
   expect(links.recentWorkspaces(tab)).toEqual([]);
@@ -73,36 +73,6 @@ test("a profile is made once, of the palette, and kept", () => {
   expect(loadProfile(tab)).toEqual({ name: "Ada", color: "#123456" });
   tab.localStorage.setItem("carets.profile", '{"name":7}');
   expect(loadProfile(tab).name).toMatch(/^\w+ \w+$/);
-});
-
-test("the HTTP calls say what they want, and refuse with the server's words", async () => {
-  const asked: { url: string; init: RequestInit | undefined }[] = [];
-  let answer = new Response("{}");
-  const send = (async (url: URL, init?: RequestInit) => {
-    asked.push({ url: String(url), init });
-    return answer;
-  }) as typeof fetch;
-  answer = Response.json({ workspace_id: "abc", title: "T", links: { owner: "o", editor: "e", viewer: "v" } });
-  const made = await links.createWorkspace("http://h/sub/", { title: "T", createToken: "token" }, send);
-  expect(made).toEqual({ workspaceId: "abc", title: "T", links: { owner: "o", editor: "e", viewer: "v" } });
-  expect(asked[0]?.url).toBe("http://h/sub/api/workspaces");
-  expect(asked[0]?.init).toMatchObject({
-    method: "POST",
-    body: '{"title":"T"}',
-    headers: { Authorization: "Bearer token" },
-  });
-  answer = Response.json({ error: { code: 4438, name: "x", text: "Needs it.", next_step: "Ask." } }, { status: 401 });
-  await expect(links.createWorkspace("http://h/", {}, send)).rejects.toMatchObject({
-    code: 4438,
-    message: "Needs it. Ask.",
-  });
-  answer = new Response("<html>", { status: 502 });
-  await expect(links.serverStatus("http://h/", send)).rejects.toMatchObject({ code: 0 });
-  answer = Response.json({ link_id: "l", role: "viewer", name: "", url: "u" });
-  const link = await links.createLink("http://h/", "abcdefgh", "key", { role: "viewer" }, send);
-  expect(link).toEqual({ linkId: "l", role: "viewer", name: "", url: "u" });
-  const offline = (() => Promise.reject(new TypeError("net"))) as unknown as typeof fetch;
-  await expect(links.serverStatus("http://h/", offline)).rejects.toThrow("cannot be reached");
 });
 
 test("a workspace chosen from the list opens with the strongest key, in a tab that was a viewer's before too", () => {

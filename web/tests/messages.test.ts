@@ -17,6 +17,22 @@ test("absent fields have their defaults", () => {
   });
 });
 
+test("chat, signals, titles and places are read", () => {
+  const entry = { chat_id: 1, at_ms: 2, author: "person:a", name: "Ada", color: "#123456", text: "hi" };
+  expect(parseNotice(JSON.stringify({ type: "chat", entries: [entry], full: true, request: 3 }))).toEqual({
+    ...{ type: "chat", entries: [entry], full: true, request: 3 },
+  });
+  expect(parseNotice(JSON.stringify({ type: "chat", entries: [] }))).toMatchObject({ full: false, request: null });
+  expect(parseNotice('{"type":"signal","member_id":4,"kind":"x","data":{"a":[1]}}')).toEqual({
+    ...{ type: "signal", member_id: 4, kind: "x", data: { a: [1] } },
+  });
+  expect(parseNotice('{"type":"workspace","title":"T"}')).toEqual({ type: "workspace", title: "T" });
+  const member = { member_id: 1, name: "a", color: "b", role: "viewer" };
+  expect(parseNotice(JSON.stringify({ type: "members", members: [member, { ...member, file_id: 7 }] }))).toMatchObject({
+    members: [{ file_id: null }, { file_id: 7 }],
+  });
+});
+
 test("fields and types of a newer server are passed over", () => {
   expect(parseNotice('{"type":"saved","count":3,"when":"now"}')).toEqual({ type: "saved", count: 3 });
   expect(parseNotice('{"type":"fireworks"}')).toBeNull();
@@ -38,6 +54,10 @@ test.each([
   '{"type":"files","files":[{"file_id":1,"path":"a","epoch":"e","eol":"cr"}]}',
   '{"type":"members","members":[{"member_id":1,"name":"a","color":"b","role":"king"}]}',
   '{"type":"welcome"}',
+  '{"type":"chat","entries":[{"chat_id":1}]}',
+  '{"type":"chat","entries":{}}',
+  '{"type":"signal","member_id":"1","kind":"x","data":1}',
+  '{"type":"workspace","title":7}',
   '{"type":"refused","code":4400}',
 ])("%s is a WireError", (text) => {
   expect(() => parseNotice(text)).toThrow(WireError);

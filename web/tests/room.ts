@@ -3,7 +3,7 @@
  */
 
 import * as Y from "yjs";
-import type { FileRecord, Request, Role } from "../src/messages";
+import type { ChatRecord, FileRecord, Request, Role } from "../src/messages";
 import {
   type Bytes,
   decodeAwareness,
@@ -30,6 +30,8 @@ export interface TestMember {
   role: Role;
   person: string;
   name: string;
+  page: string;
+  place: number | null;
   received: number;
   gapAt: number | null;
   readonly seats: Map<number, Seat>;
@@ -52,7 +54,12 @@ export class Room {
   ]);
   /** Every text frame that came, for looking at. */
   readonly heard: Request[] = [];
+  readonly chat: (ChatRecord & { nonce: string })[] = [];
   build = "unpackaged00";
+  /** Entries that a welcome tells. */
+  chatTail = 50;
+  /** Every HTTP request that came. */
+  readonly asked: { url: string; init: RequestInit }[] = [];
   /** While true nothing becomes durable. */
   isHeld = false;
   isSilent = false;
@@ -107,6 +114,8 @@ export class Room {
       role: "viewer",
       person: "",
       name: "",
+      page: "",
+      place: null,
       received: 0,
       gapAt: null,
       seats: new Map(),
@@ -164,6 +173,18 @@ export class Room {
       case "profile":
         member.name = request.name;
         return;
+      case "place":
+        member.place = request.file_id;
+        return;
+      case "chat":
+        this.#takeChat(member, request);
+        return;
+      case "signal":
+        for (const other of this.members) {
+          if (other === member || (request.to ?? other.id) !== other.id) continue;
+          this.notify(other, { type: "signal", member_id: member.id, kind: request.kind, data: request.data });
+        }
+        return;
       default:
         this.#change(member, request);
     }
@@ -181,11 +202,24 @@ export class Room {
     member.role = role;
     member.person = hello.person || `person-${member.id}`;
     member.name = hello.name;
+    member.page = hello.page;
+    for (const ghost of this.members.filter((one) => one.page === hello.page && one.person === member.person)) {
+      this.forget(ghost.socket);
+    }
     this.members.push(member);
     const { id: member_id, person, name } = member;
     this.notify(member, {
       type: "welcome",
-      ...{ member_id, person, role, name, color: hello.color, workspace_id: "workspace-1", title: "Work" },
+      ...{
+        member_id,
+        person,
+        author: `person:${person}`,
+        role,
+        name,
+        color: hello.color,
+        workspace_id: "workspace-1",
+        title: "Work",
+      },
       files: [...this.files.values()].map((file) => file.record),
       members: this.members.map((one) => ({ member_id: one.id, name: one.name, color: "#1d4ed8", role: one.role })),
       build: this.build,
@@ -194,6 +228,59 @@ export class Room {
         ...{ presence_bytes_max: 4096, files_max: 5000, name_units_max: 40 },
       },
     });
+    if (this.chat.length > 0)
+      this.notify(member, { type: "chat", entries: this.chat.slice(-this.chatTail), full: true });
+  }
+
+  /** Somebody else says something. */
+  say(text: string): void {
+    this.#keepChat({ author: "person:other", name: "Ada", color: "#1d4ed8", text, nonce: "" }, null, {});
+  }
+
+  #takeChat(member: TestMember, { text, nonce, request }: Extract<Request, { type: "chat" }>): void {
+    const answer = request === undefined ? {} : { request };
+    if (member.role === "viewer") {
+      this.refuse(member, 4424, answer);
+      return;
+    }
+    const author = `person:${member.person}`;
+    this.#durably(() => {
+      const kept = this.chat.find((one) => one.author === author && one.nonce === nonce);
+      if (kept !== undefined) this.notify(member, { type: "chat", entries: [kept], ...answer });
+      else this.#keepChat({ author, name: member.name, color: "#1d4ed8", text, nonce }, member, answer);
+    });
+  }
+
+  #keepChat(
+    said: Omit<ChatRecord, "chat_id" | "at_ms"> & { nonce: string },
+    from: TestMember | null,
+    answer: object,
+  ): void {
+    const entry = { chat_id: this.chat.length + 1, at_ms: 1_000 + this.chat.length, ...said };
+    this.chat.push(entry);
+    for (const one of this.members) {
+      this.notify(one, { type: "chat", entries: [entry], ...(one === from ? answer : {}) });
+    }
+  }
+
+  /** What is asked by HTTP. */
+  async http(url: URL, init: RequestInit): Promise<Response> {
+    this.asked.push({ url: url.pathname + url.search, init });
+    const role = this.keys.get(new Headers(init.headers).get("Authorization")?.slice(7) ?? "");
+    if (role === undefined) return refusal(4421, 401);
+    const [, what = ""] = /^\/api\/workspaces\/[^/]+\/(.*)$/.exec(url.pathname) ?? [];
+    if (what === "chat") {
+      const [before, count] = ["before", "count"].map((name) => Number(url.searchParams.get(name)));
+      const earlier = this.chat.filter((entry) => entry.chat_id < (before ?? 0));
+      return Response.json({ entries: earlier.slice(-(count ?? 0)) });
+    }
+    if (what === "export.zip") return new Response("zip");
+    const { files } = JSON.parse(String(init.body)) as { files: Record<string, string> };
+    const taken = new Set([...this.files.values()].map(({ record }) => record.path));
+    if (Object.keys(files).some((path) => taken.has(path))) return refusal(4428, 409);
+    const made = Object.entries(files).map(([path, text]) => this.addFile(path, text.replaceAll("\r\n", "\n")).record);
+    this.tellFiles(made);
+    return Response.json({ files: made }, { status: 201 });
   }
 
   #open(member: TestMember, file_id: number, clientId: number, epoch: string): void {
@@ -232,13 +319,38 @@ export class Room {
       this.tellFiles([file.record]);
       return;
     }
-    if (!("file_id" in request)) return;
+    if (request.type === "rename_folder" || request.type === "delete_folder") {
+      this.#changeFolder(member, request, answer);
+      return;
+    }
+    if (!("file_id" in request) || request.file_id === null) return;
     const file = this.file(request.file_id);
     if (request.type === "rename_file") file.record = { ...file.record, path: request.path };
     if (request.type === "delete_file") file.record = { ...file.record, deleted_at_ms: 5 };
     if (request.type === "restore_file") file.record = { ...file.record, deleted_at_ms: null };
     this.notify(member, { type: "files", files: [file.record], ...answer });
     this.tellFiles([file.record]);
+  }
+
+  #changeFolder(
+    member: TestMember,
+    request: Extract<Request, { type: "rename_folder" | "delete_folder" }>,
+    answer: object,
+  ): void {
+    const inside = [...this.files.values()].filter(({ record }) => record.path.startsWith(`${request.path}/`));
+    if (inside.length === 0) {
+      this.refuse(member, 4425, answer);
+      return;
+    }
+    for (const file of inside) {
+      const { path } = file.record;
+      const isRename = request.type === "rename_folder";
+      const change = isRename ? { path: request.to + path.slice(request.path.length) } : { deleted_at_ms: 5 };
+      file.record = { ...file.record, ...change };
+    }
+    const records = inside.map((file) => file.record);
+    this.notify(member, { type: "files", files: records, ...answer });
+    this.tellFiles(records);
   }
 
   #takeFrame(member: TestMember, data: Bytes): void {
@@ -339,4 +451,8 @@ export class Room {
       at = after;
     }
   }
+}
+
+function refusal(code: number, status: number): Response {
+  return Response.json({ error: { code, name: "x", text: `Refused ${code}.`, next_step: "Go on." } }, { status });
 }

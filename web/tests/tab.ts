@@ -162,6 +162,11 @@ export class Tab implements Browser {
     return socket;
   }
 
+  async send(url: URL, init: RequestInit): Promise<Response> {
+    if (!this.isReachable || this.room === null) throw new TypeError("no network");
+    return this.room.http(url, init);
+  }
+
   openChannel(): Channel | null {
     if (!this.machine.hasChannels) return null;
     const { channels } = this.machine;

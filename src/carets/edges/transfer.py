@@ -6,6 +6,7 @@ Invariants:
   1. An import makes all of its files or none.
   2. A zip that arrives whole holds every live file as it was committed: what fails on the way ends the connection.
   3. One export holds one file's text at a time, however large the workspace is, and however slow its reader.
+  4. Who reads slowly keeps nobody waiting in another workspace or role, and gets no file once its link is revoked.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import unicodedata
 import zipfile
 from typing import Annotated
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -28,6 +30,7 @@ from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access
 from carets.protocol.access import Role
 from carets.protocol.messages import FileRecord
+from carets.rooms import imports
 from carets.rooms.lobby import Lobby
 from carets.rooms.room import Room
 
@@ -67,7 +70,10 @@ class Transfer:
 
     def __init__(self, lobby: Lobby) -> None:
         self._lobby = lobby
-        self._places = asyncio.Semaphore(limits.EXPORTS_MAX)
+        self._packing = asyncio.Semaphore(limits.EXPORTS_MAX)
+        """Held while a file is packed, never while a reader is waited for."""
+        self._places: WeakValueDictionary[tuple[str, Role], asyncio.Semaphore] = WeakValueDictionary()
+        """By workspace and role, while somebody exports: what is packed and not taken yet is bounded by them."""
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of this edge."""
@@ -98,7 +104,8 @@ class Transfer:
         }
         if request.method == "HEAD":
             return web.Response(headers=headers)
-        async with self._places:
+        places = self._places.setdefault((caller.room.id, caller.role), asyncio.Semaphore(limits.EXPORTS_MAX))
+        async with places:
             return await self._send(request, caller.room, web.StreamResponse(headers=headers))
 
     async def _send(self, request: web.Request, room: Room, response: web.StreamResponse) -> web.StreamResponse:
@@ -106,12 +113,12 @@ class Transfer:
         files = sorted((file for file in room.files.listed() if file.deleted_at_ms is None), key=_path)
         try:
             for file in files:
-                if (text := await self._text(room.id, file)) is not None:
-                    await asyncio.to_thread(archive.add, file, text)
+                if await self._pack(request, archive, file):
                     await self._write(request, response, archive.take(_WRITE_BYTES))
             archive.end()
             await self._write(request, response, archive.take())
-            await response.write_eof()
+            async with asyncio.timeout(limits.EXPORT_STALL_S):
+                await response.write_eof()  # it waits until the last bytes have left
         except (ConnectionError, TimeoutError) as error:
             _log.info("export_left", workspace=room.id, error=type(error).__name__)
             _abort(request)
@@ -120,22 +127,29 @@ class Transfer:
                 raise
             if isinstance(error, CaretsError):
                 self._lobby.note(error)
-            _log.error("export_failed", workspace=room.id, exc_info=error)
+            if isinstance(error, Refused):
+                _log.info("export_ended", workspace=room.id, error=str(error))
+            else:
+                _log.error("export_failed", workspace=room.id, exc_info=error)
             _abort(request)
         except BaseException:
             _abort(request)
             raise
         return response
 
-    async def _text(self, workspace_id: str, file: FileRecord) -> str | None:
-        """A file's text; None for one that was deleted since the export began."""
-        room = await self._lobby.enter(workspace_id)  # while the last was sent, it may have left memory and come back
-        try:
-            return await room.read_text(file.file_id)
-        except Refused as refused:
-            if refused.code in (Code.FILE_DELETED, Code.FILE_UNKNOWN):
-                return None
-            raise
+    async def _pack(self, request: web.Request, archive: _Archive, file: FileRecord) -> bool:
+        """Pack a file; False for one that was deleted since the export began. Raises: Refused, Unavailable."""
+        async with self._packing:
+            # While the last was sent, the room may have left memory and come back, and the link may have been revoked.
+            room = (await enter(self._lobby, request, Role.VIEWER, "")).room
+            try:
+                text = await room.read_text(file.file_id)
+            except Refused as refused:
+                if refused.code in (Code.FILE_DELETED, Code.FILE_UNKNOWN):
+                    return False
+                raise
+            await asyncio.to_thread(archive.add, file, text)
+            return True
 
     async def _write(self, request: web.Request, response: web.StreamResponse, packed: bytes) -> None:
         """Send it at the reader's pace. Raises: ConnectionError, TimeoutError for one who takes nothing any more."""
@@ -208,6 +222,7 @@ def _check(files: dict[str, str], taken: set[str]) -> None:
 
     The room checks again, by the state that it has when it makes them.
     """
+    imports.check_count(files)
     wrong: list[Refused] = []
     for path, text in files.items():
         try:
@@ -233,7 +248,9 @@ def _told(path: str) -> str:
 def _attachment(title: str) -> str:
     """Content-Disposition for a zip of this title. Source: RFC 6266, RFC 8187."""
     name = _NOT_IN_NAMES.sub("-", title).strip(" .") or "workspace"
+    # Again, since wide forms of these characters become plain ones only here: a quote would end the name.
+    plain = _NOT_IN_NAMES.sub("-", unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode())
     # Some browsers take %xx for encoding in the plain form, too (RFC 6266, appendix D).
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().replace("%", "-")
+    plain = plain.replace("%", "-")
     plain = "".join(c for c in plain if c.isprintable()).strip(" .") or "workspace"
     return f"attachment; filename=\"{plain}.zip\"; filename*=UTF-8''{quote(name, safe='')}.zip"

@@ -74,6 +74,9 @@ class WebSocketDoor:
                         await room.open_file(member, request)
                     else:
                         room.request(member, request)
+                    # Frames that are here already come without a turn of the loop, and one of these may cost by the
+                    # files or the members that there are.
+                    await asyncio.sleep(0)
                 if room.is_full:
                     await room.settle()
         except CaretsError as error:

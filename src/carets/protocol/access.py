@@ -34,6 +34,9 @@ _DECEIVING = re.compile("[\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u206
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Characters that overrule the direction of a whole text. Marks of direction stay: Hebrew and Arabic need them."""
 
+_MARKS_MAX = 30
+"""Combining marks in a row: more than any language stacks. Source: UAX #15, stream-safe text format."""
+
 
 class Role(IntEnum):
     """What a link grants; a higher role may do all that a lower one may."""
@@ -139,6 +142,18 @@ def clean_color(text: str, seed: int) -> str:
     return text if _COLOR.fullmatch(text) else PALETTE[seed % len(PALETTE)]
 
 
+def _without_heaps(text: str) -> str:
+    """The text with at most `_MARKS_MAX` combining marks in a row: NFC takes the square of a run's length."""
+    if text.isascii():
+        return text
+    kept, marks = [], 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MARKS_MAX:
+            kept.append(character)
+    return "".join(kept)
+
+
 def clean_message(text: str) -> str:
     """A chat message as it may be shown: NFC, line feeds, nothing that controls or overrules the direction.
 
@@ -147,7 +162,7 @@ def clean_message(text: str) -> str:
     text = re.sub("\r\n|[\r\u2028\u2029]", "\n", text)
     shown = "".join(c for c in _TURNING.sub("", text) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
     # Last, since taking a character out can bring two together that are one in NFC.
-    shown = unicodedata.normalize("NFC", shown).strip()
+    shown = _without_heaps(unicodedata.normalize("NFC", _without_heaps(shown))).strip()
     if not 1 <= len(shown) <= limits.CHAT_UNITS_MAX:
         raise Refused(Code.TEXT_INVALID, f"must have 1 to {limits.CHAT_UNITS_MAX} characters")
     return shown

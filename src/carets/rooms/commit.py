@@ -18,6 +18,9 @@ from carets.rooms.file import OpenFile
 from carets.rooms.member import Member
 from carets.rooms.store import Batch, ChatEntry, FileAppend, LogEntry
 
+_RECORD_BYTES = 500
+"""Bytes that a record of a file or of the chat takes besides its path or text, here and in what is told of it."""
+
 
 class Edit(NamedTuple):
     """An admitted update and the member who sent it."""
@@ -89,6 +92,7 @@ class Pending:
     def operate(self, operation: FileOperation) -> None:
         """Queue an admitted change of the list of files."""
         self.operations.append(operation)
+        self.bytes_waiting += sum(_RECORD_BYTES + len(record.path) for record in operation.records)
         self.bytes_waiting += sum(len(entry.update) for append in operation.appends for entry in append.entries)
         if operation.member is not None:
             operation.member.requests_open += 1
@@ -110,7 +114,7 @@ class Pending:
     def post(self, post: Post) -> None:
         """Queue a message of the chat."""
         self.posts.append(post)
-        self.bytes_waiting += len(post.entry.text)
+        self.bytes_waiting += _RECORD_BYTES + len(post.entry.text)
         post.member.requests_open += 1
         self.touched[post.member.id] = post.member
 

@@ -18,7 +18,7 @@ from carets import limits
 from carets.protocol import messages, wire
 from carets.protocol.dialect import Dialect
 from carets.protocol.updates import decode_state_vector
-from carets.rooms.commit import Edit
+from carets.rooms.commit import Edit, Post
 from carets.rooms.file import OpenFile
 from carets.rooms.member import Mark, Member, Seat
 
@@ -109,6 +109,20 @@ class Delivery:
         """Put an answer to a member's own request, even while it lags; its edge reads no further above a hard bound."""
         if member.dialect.has_notices:
             member.outbox.put(member.dialect.notice(messages.encode_notice(notice)))
+
+    def tell_chat(self, posts: Sequence[Post], news: messages.ChatNotice) -> None:
+        """Tell everybody. To who asked for an answer the news is the answer, so that no page shows an entry twice."""
+        answered: set[int] = set()
+        for asker, request, entry, is_new in posts:
+            if request is None or asker.gone is not None:
+                continue
+            has_news = is_new and not (news.full or asker.outbox.lagging or asker.id in answered)
+            records, is_full = (news.entries, news.full) if has_news else ([entry.record], False)
+            self.reply(asker, messages.ChatNotice(records, is_full, request))
+            if has_news:
+                answered.add(asker.id)
+        if news.entries:
+            self.notify([each for each in self._members.values() if each.id not in answered], news)
 
     def signal(self, sender: Member, signal: messages.Signal) -> None:
         """Write a signal to everybody else, or to the one it is for. Who lags or is not here never hears of it."""

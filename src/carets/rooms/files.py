@@ -171,7 +171,10 @@ class FileTable:
         before = self._admitted.get(record.file_id)
         if before is not None and before.deleted_at_ms is None:
             del self._paths[before.path]
-            self._folders.subtract(_folders_of(before.path))
+            for folder in _folders_of(before.path):
+                self._folders[folder] -= 1
+                if not self._folders[folder]:
+                    del self._folders[folder]
         if record.deleted_at_ms is None:
             self._paths[record.path] = record.file_id
             self._folders.update(_folders_of(record.path))

@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from carets import limits
+from carets.errors import Code, Refused
 from carets.protocol import access
 from carets.protocol.messages import FileRecord, LineEnd
 from carets.rooms import document as documents
@@ -23,6 +25,9 @@ SERVER = "server"
 
 _TURN_CHARACTERS = 200_000
 """Characters after which others get their turn: some milliseconds of encoding."""
+
+_FILE_CHARACTERS = 1_000
+"""Characters that take as long as making a file at all."""
 
 
 class Draft(NamedTuple):
@@ -42,12 +47,19 @@ def draft(path: str, text: str, entropy: Callable[[int], bytes]) -> Draft:
     return Draft(path, "crlf" if "\r\n" in text else "lf", client_id, update)
 
 
+def check_count(files: Mapping[str, str]) -> None:
+    """Refuse more files than any workspace may have, before time is spent on each. Raises: Refused."""
+    if len(files) > limits.FILES_MAX:
+        raise Refused(Code.FILES_TOO_MANY, f"at most {limits.FILES_MAX}")
+
+
 async def draft_all(files: Mapping[str, str], entropy: Callable[[int], bytes]) -> list[Draft]:
     """The files that many texts will be; others get their turns meanwhile. Raises: Refused."""
+    check_count(files)
     drafts, characters = [], 0
     for path, text in files.items():
         drafts.append(draft(path, text, entropy))
-        characters += len(text)
+        characters += _FILE_CHARACTERS + len(text)
         if characters >= _TURN_CHARACTERS:
             characters = 0
             await asyncio.sleep(0)

@@ -432,13 +432,10 @@ class Room:
                         self.expel(seat.member, Refused(Code.FILE_DELETED))
 
     def _take_in_chat(self, sealed: Sealed) -> None:
-        if entries := sealed.batch.chat:
-            self.chat.commit(entries)
-            self.delivery.notify(self.members.values(), self.chat.news(entries))
-        for asker, request, entry, _ in sealed.posts:
+        for asker, *_ in sealed.posts:
             asker.requests_open -= 1
-            if request is not None and asker.gone is None:
-                self.delivery.reply(asker, messages.ChatNotice([entry.record], request=request))
+        self.chat.commit(sealed.batch.chat)
+        self.delivery.tell_chat(sealed.posts, self.chat.news(sealed.batch.chat))
 
     def _fall_back(self, sealed: Sealed, error: StoreFailed) -> None:
         """A commit failed: forget what was admitted since the last one, and close whoever waits for it."""
@@ -527,6 +524,7 @@ class Room:
                 now_ms = self._around.now_ms()
                 await self._around.store.put_workspace(self.id, self.title, now_ms)
                 self.deleted_at_ms = now_ms
+                _log.info("workspace_deleted", workspace=self.id, members=len(self.members))
                 for member in list(self.members.values()):
                     self.expel(member, Refused(Code.WORKSPACE_DELETED))
 

@@ -8,9 +8,6 @@ import type { Extension } from "@codemirror/state";
 import { EditorView } from "@codemirror/view";
 import { tags as t } from "@lezer/highlight";
 
-/** How long a name stays after its caret moved: long enough to read a name, short enough not to cover code. */
-const NAME_MOMENT_MS = 1_800;
-
 const look = EditorView.theme({
   "&": { height: "100%", color: "var(--text)", backgroundColor: "var(--ground)", fontSize: "var(--code-size)" },
   "&.cm-focused": { outline: "none" },
@@ -38,13 +35,17 @@ const look = EditorView.theme({
   ".cm-searchMatch.cm-searchMatch-selected": { backgroundColor: "var(--found-edge)", color: "var(--ground)" },
   "&.cm-focused .cm-matchingBracket": { backgroundColor: "var(--match)", outline: "1px solid var(--border-strong)" },
   "&.cm-focused .cm-nonmatchingBracket": { backgroundColor: "var(--bad-soft)" },
-  ".cm-specialChar": { color: "var(--bad)" },
+  ".cm-specialChar": {
+    color: "var(--bad)",
+    backgroundColor: "var(--bad-soft)",
+    borderRadius: "2px",
+    outline: "1px solid var(--bad)",
+    outlineOffset: "-1px",
+  },
   ".cm-trailingSpace": { backgroundColor: "var(--bad-soft)" },
   ".cm-panels": { backgroundColor: "var(--chrome)", color: "var(--text)", fontFamily: "var(--ui-font)" },
   ".cm-panels.cm-panels-top": { borderBottom: "1px solid var(--border)" },
   ".cm-panels.cm-panels-bottom": { borderTop: "1px solid var(--border)" },
-  ".cm-panel.cm-search": { padding: "var(--space-2) var(--space-3)", fontSize: "var(--size-1)" },
-  ".cm-panel.cm-search label": { fontSize: "var(--size-1)", color: "var(--text-soft)", marginRight: "var(--space-2)" },
   ".cm-textfield": {
     backgroundColor: "var(--ground)",
     color: "var(--text)",
@@ -62,7 +63,6 @@ const look = EditorView.theme({
     padding: "3px var(--space-2)",
     fontSize: "var(--size-1)",
   },
-  ".cm-panel.cm-search [name=close]": { color: "var(--text-soft)", fontSize: "18px", right: "var(--space-2)" },
   ".cm-tooltip": {
     backgroundColor: "var(--raised)",
     color: "var(--text)",
@@ -73,18 +73,129 @@ const look = EditorView.theme({
   },
   ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--code-font)", fontSize: "var(--size-1)" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": { backgroundColor: "var(--accent)", color: "var(--accent-ink)" },
+  ".cm-tooltip-autocomplete ul li": {
+    minHeight: "24px",
+    lineHeight: "24px !important",
+    padding: "0 var(--space-2) !important",
+  },
+  ".cm-completionMatchedText": { textDecoration: "none", fontWeight: "700", color: "var(--accent)" },
+  "li[aria-selected] .cm-completionMatchedText": { color: "inherit" },
+  ".cm-completionDetail": { color: "var(--text-faint)", fontStyle: "normal" },
+  "li[aria-selected] .cm-completionDetail": { color: "inherit" },
+  ".cm-dialog": {
+    padding: "var(--space-2) var(--space-3)",
+    display: "flex",
+    alignItems: "center",
+    gap: "var(--space-2)",
+  },
+  ".cm-dialog label": { fontSize: "var(--size-1)", color: "var(--text-soft)" },
+  ".cm-dialog-close": { color: "var(--text-soft)", minWidth: "28px", minHeight: "28px", fontSize: "var(--size-3)" },
+  ".cm-highlightSpace": {
+    backgroundImage: "radial-gradient(circle at 50% 55%, var(--text-faint) 11%, transparent 5%)",
+  },
+  ".cm-highlightTab": { backgroundImage: "none" },
+  ".cm-highlightTab::before": {
+    content: '"→"',
+    position: "absolute",
+    color: "var(--text-faint)",
+    fontWeight: "400",
+    pointerEvents: "none",
+  },
   ".cm-placeholder": { color: "var(--text-faint)" },
 });
 
+const findLook = EditorView.theme({
+  ".carets-find": {
+    display: "flex",
+    gap: "var(--space-1)",
+    padding: "var(--space-2) var(--space-3)",
+    alignItems: "flex-start",
+  },
+  ".carets-find-rows": { flex: "1", display: "flex", flexDirection: "column", gap: "var(--space-2)", minWidth: "0" },
+  ".carets-find-row": { display: "flex", flexWrap: "wrap", gap: "var(--space-2)", alignItems: "center" },
+  ".carets-find-row[hidden], .carets-find-button[hidden]": { display: "none" },
+  ".carets-find-field": {
+    display: "flex",
+    alignItems: "center",
+    gap: "1px",
+    flex: "1 1 240px",
+    maxWidth: "420px",
+    minWidth: "0",
+    padding: "1px",
+    border: "1px solid var(--border-strong)",
+    borderRadius: "var(--radius-1)",
+    backgroundColor: "var(--ground)",
+  },
+  ".carets-find-field:focus-within": { outline: "2px solid var(--accent)", outlineOffset: "0" },
+  ".carets-find-field .cm-textfield": {
+    flex: "1",
+    minWidth: "0",
+    border: "0",
+    outline: "none",
+    backgroundColor: "transparent",
+    minHeight: "26px",
+    padding: "0 var(--space-2)",
+    fontFamily: "var(--code-font)",
+  },
+  ".carets-find-field .cm-textfield[aria-invalid=true]": { color: "var(--bad)" },
+  ".carets-find-field .cm-textfield::placeholder": { color: "var(--text-faint)", opacity: "1" },
+  ".carets-find-steps": { display: "flex", alignItems: "center", gap: "var(--space-1)" },
+  ".carets-find-place": {
+    minWidth: "7em",
+    padding: "0 var(--space-1)",
+    color: "var(--text-soft)",
+    fontSize: "var(--size-1)",
+    fontVariantNumeric: "tabular-nums",
+  },
+  ".carets-find-button": {
+    minWidth: "28px",
+    minHeight: "28px",
+    padding: "0 var(--space-2)",
+    border: "1px solid transparent",
+    borderRadius: "var(--radius-1)",
+    backgroundColor: "transparent",
+    color: "var(--text-soft)",
+    font: "inherit",
+    fontSize: "var(--size-1)",
+    whiteSpace: "nowrap",
+    cursor: "pointer",
+  },
+  ".carets-find-button[data-sign]::before": { content: "attr(data-sign)" },
+  ".carets-find-button:hover": { backgroundColor: "var(--chrome-hover)", color: "var(--text)" },
+  ".carets-find-button:focus-visible": { outline: "2px solid var(--accent)", outlineOffset: "-1px" },
+  ".carets-find-flag": { minHeight: "26px", padding: "0 var(--space-1)", fontFamily: "var(--code-font)" },
+  ".carets-find-flag[aria-pressed=true]": {
+    backgroundColor: "var(--accent-soft)",
+    color: "var(--accent)",
+    borderColor: "var(--accent)",
+  },
+  ".carets-find-word": { textDecoration: "underline" },
+  ".carets-find-close, .carets-find-expand": { fontSize: "var(--size-3)", lineHeight: "1" },
+  ".carets-find-expand[aria-expanded=true]": { transform: "rotate(90deg)" },
+  ".carets-find-row + .carets-find-row .carets-find-button": {
+    borderColor: "var(--border)",
+    backgroundColor: "var(--chrome-hover)",
+    color: "var(--text)",
+  },
+  ".carets-find-row + .carets-find-row .carets-find-field": { flexBasis: "110px" },
+  "@media (pointer: coarse)": { ".carets-find-button": { minWidth: "36px", minHeight: "36px" } },
+  "@media (max-width: 480px)": { ".carets-find-field": { maxWidth: "none" }, ".carets-find-wide": { display: "none" } },
+});
+
 const caretLook = EditorView.theme({
-  ".carets-selection": { backgroundColor: "color-mix(in srgb, var(--member) var(--member-wash), transparent)" },
+  // Both mixed with the colour of letters: a dark colour is seen on dark ground, a light one on light ground.
+  ".carets-selection": {
+    backgroundColor:
+      "color-mix(in srgb, color-mix(in oklab, var(--member) 70%, var(--text)) var(--member-wash), transparent)",
+  },
+  ".carets-caret-layer": { pointerEvents: "none" },
   ".carets-caret": {
     position: "absolute",
     width: "2px",
     marginLeft: "-1px",
     backgroundColor: "color-mix(in oklab, var(--member) 68%, var(--text))",
   },
-  // A dot on top, so that a caret is found even where its line is thin against dense code.
+  // A flag on top, so that a caret is found even where its line is thin against dense code.
   ".carets-caret::before": {
     content: '""',
     position: "absolute",
@@ -97,24 +208,30 @@ const caretLook = EditorView.theme({
   },
   ".carets-caret > span": {
     position: "absolute",
-    bottom: "100%",
-    left: "-2px",
     padding: "0 5px",
-    borderRadius: "4px 4px 4px 0",
     backgroundColor: "var(--member)",
     color: "var(--member-ink)",
-    font: "600 11px/17px var(--ui-font)",
+    font: "600 11px/18px var(--ui-font)",
     whiteSpace: "nowrap",
-    pointerEvents: "none",
+    textIndent: "0",
     opacity: "0",
+    // It fades, and comes at once.
+    transition: "opacity var(--quick)",
   },
-  ".carets-caret-low > span": { bottom: "auto", top: "100%", borderRadius: "0 4px 4px 4px" },
+  ".carets-caret-above > span": { bottom: "100%" },
+  ".carets-caret-below > span": { top: "100%" },
+  ".carets-caret-right > span": { left: "calc(var(--shift) - 2px)" },
+  ".carets-caret-left > span": { right: "calc(0px - var(--shift) - 2px)" },
+  // Square where it touches its caret.
+  ".carets-caret-above.carets-caret-right > span": { borderRadius: "4px 4px 4px 0" },
+  ".carets-caret-above.carets-caret-left > span": { borderRadius: "4px 4px 0 4px" },
+  ".carets-caret-below.carets-caret-right > span": { borderRadius: "0 4px 4px 4px" },
+  ".carets-caret-below.carets-caret-left > span": { borderRadius: "4px 0 4px 4px" },
+  ".carets-caret-live > span": { opacity: "1", transition: "none" },
   ".carets-caret.carets-caret-hover": { zIndex: "1" },
-  ".carets-caret.carets-caret-hover > span": { opacity: "1", animation: "none !important" },
-  ".carets-caret[data-moment='0'] > span": { animation: `carets-moment-a ${NAME_MOMENT_MS}ms` },
-  ".carets-caret[data-moment='1'] > span": { animation: `carets-moment-b ${NAME_MOMENT_MS}ms` },
-  "@keyframes carets-moment-a": { "0%, 80%": { opacity: "1" }, "100%": { opacity: "0" } },
-  "@keyframes carets-moment-b": { "0%, 80%": { opacity: "1" }, "100%": { opacity: "0" } },
+  ".carets-caret-hover > span": { opacity: "1", transition: "none" },
+  ".carets-caret-hover.carets-caret-above > span": { transform: "translateY(calc(var(--stack) * -19px))" },
+  ".carets-caret-hover.carets-caret-below > span": { transform: "translateY(calc(var(--stack) * 19px))" },
 });
 
 const syntax = HighlightStyle.define([
@@ -148,4 +265,4 @@ const syntax = HighlightStyle.define([
 ]);
 
 /** The extension: the whole look. */
-export const theme: Extension = [look, caretLook, syntaxHighlighting(syntax)];
+export const theme: Extension = [look, findLook, caretLook, syntaxHighlighting(syntax)];

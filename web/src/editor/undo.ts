@@ -1,23 +1,37 @@
 /**
  * Undo and redo of one's own edits in one file; those of others stay as they are.
  *
- * Owns: the undo stack of one view, and the selection to which each step returns. Does not know: the session.
+ * Owns: the undo stack of one view, and where each step is shown. Does not know: the session.
  *
  * Invariants:
  *   1. Only edits typed in this view are on the stack: it follows the binding's origin.
- *   2. An undone step is scrolled into view: it never happens out of sight.
+ *   2. An undone or redone step is scrolled into view and unfolded: it never happens out of sight (y-codemirror.next#31).
+ *   3. Nothing thrown here keeps the binding from being told of an edit.
  */
-import { type Extension, Facet, Transaction } from "@codemirror/state";
+import { EditorSelection, type Extension, Facet, Transaction } from "@codemirror/state";
 import { EditorView, type KeyBinding, type ViewUpdate } from "@codemirror/view";
 import * as Y from "yjs";
 import { fromText } from "./binding";
+import { unfolded } from "./folding";
 
 /** Edits within this time are one step, as in CodeMirror's own history. */
 const STEP_MS = 500;
+/** Between asking whether a step begins and its beginning. */
+const STEP_SLACK_MS = 100;
+/** So many carets come back with a step; of more, the main one. */
+const RANGES_MAX = 100;
 
 interface Place {
   anchor: Y.RelativePosition;
   head: Y.RelativePosition;
+}
+
+/** The selections before an edit; the main one first. */
+type Places = readonly Place[];
+
+interface Span {
+  from: number;
+  to: number;
 }
 
 const steps = Facet.define<UndoSteps, UndoSteps | null>({ combine: (all) => all[0] ?? null });
@@ -34,6 +48,16 @@ export function redo(view: EditorView): boolean {
   return true;
 }
 
+/** Let all edits from now on be one step, until they are let go: so vim counts what is typed in its insert mode. */
+export function holdStep(view: EditorView, isHeld: boolean): void {
+  view.state.facet(steps)?.hold(isHeld);
+}
+
+/** The next edit begins a step of its own, unless steps are held together. */
+export function endStep(view: EditorView): void {
+  view.state.facet(steps)?.end();
+}
+
 export const undoKeymap: readonly KeyBinding[] = [
   { key: "Mod-z", run: undo, preventDefault: true },
   { key: "Mod-y", mac: "Mod-Shift-z", run: redo, preventDefault: true },
@@ -43,24 +67,38 @@ export const undoKeymap: readonly KeyBinding[] = [
 export class UndoSteps {
   private readonly text: Y.Text;
   private readonly manager: Y.UndoManager;
+  private readonly stepped: () => void;
   private view: EditorView | null = null;
-  private before: Place | null = null;
+  private before: Places | null = null;
   private kind = "";
+  private isHeld = false;
+  /** What the step that is being taken has changed so far; null between steps. */
+  private changed: Span[] | null = null;
 
-  constructor(text: Y.Text, origin: object) {
+  /** `stepped` is called after each undo and redo that did something. */
+  constructor(text: Y.Text, origin: object, stepped: () => void = () => undefined) {
     this.text = text;
+    this.stepped = stepped;
     this.manager = new Y.UndoManager(text, { trackedOrigins: new Set([origin]), captureTimeout: STEP_MS });
     this.manager.on("stack-item-added", ({ stackItem }) => {
       if (this.before !== null && !stackItem.meta.has("place")) stackItem.meta.set("place", this.before);
     });
-    this.manager.on("stack-item-popped", ({ stackItem }) => this.show(stackItem.meta.get("place")));
+    this.manager.on("stack-item-popped", ({ stackItem, type }) => {
+      this.show(type === "undo" ? stackItem.meta.get("place") : undefined);
+    });
   }
 
   get extension(): Extension {
     return [
       steps.of(this),
       // Before the binding: what is noted here is the selection from before the edit.
-      EditorView.updateListener.of((update) => this.follow(update)),
+      EditorView.updateListener.of((update) => {
+        try {
+          this.follow(update);
+        } catch (error) {
+          reportError(error);
+        }
+      }),
       EditorView.domEventHandlers({
         beforeinput(event, view) {
           if (event.inputType === "historyUndo") return undo(view);
@@ -73,7 +111,6 @@ export class UndoSteps {
 
   attach(view: EditorView): void {
     this.view = view;
-    this.before = this.placeOf(view);
   }
 
   detach(): void {
@@ -82,57 +119,110 @@ export class UndoSteps {
   }
 
   back(): void {
-    if (this.view?.state.readOnly === false) this.manager.undo();
+    this.step(() => this.manager.undo());
   }
 
   forth(): void {
-    if (this.view?.state.readOnly === false) this.manager.redo();
+    this.step(() => this.manager.redo());
+  }
+
+  hold(isHeld: boolean): void {
+    if (this.isHeld === isHeld) return;
+    this.isHeld = isHeld;
+    this.manager.captureTimeout = isHeld ? Number.POSITIVE_INFINITY : STEP_MS;
+    if (!isHeld) this.manager.stopCapturing();
+  }
+
+  end(): void {
+    if (!this.isHeld) this.manager.stopCapturing();
+  }
+
+  private step(take: () => unknown): void {
+    if (this.view?.state.readOnly !== false) return;
+    // Undone, a step that was redone leads back to where one is now.
+    this.before = this.places(this.view.state.selection);
+    this.changed = [];
+    try {
+      if (take() !== null) this.stepped();
+    } finally {
+      this.changed = null;
+    }
   }
 
   /** A pause in the typing, a jump of the caret, or another kind of edit begins a new step. */
   private follow(update: ViewUpdate): void {
+    if (this.changed !== null && update.docChanged) this.note(update, this.changed);
     const local = update.transactions.filter((transaction) => !transaction.annotation(fromText));
     const edit = local.find((transaction) => transaction.docChanged);
     if (edit === undefined) {
       if (!update.selectionSet) return;
-      if (local.length > 0) this.kind = "";
-      this.before = this.placeOf(update.view);
+      if (local.length > 0) {
+        this.kind = "";
+        if (this.isHeld) this.manager.stopCapturing();
+      }
       return;
     }
     const kind = kindOf(edit);
-    if (kind !== this.kind || kind === "other") this.manager.stopCapturing();
+    if (!this.isHeld && (kind !== this.kind || kind === "other")) this.manager.stopCapturing();
     this.kind = kind;
-    // The text still has its old content here: the binding comes after this listener.
-    const { anchor, head } = update.startState.selection.main;
-    this.before = this.place(anchor, head);
+    // The text still has its old content here: the binding comes after this listener. To name a place Yjs walks through
+    // all that was ever typed, so it is done once for a step and not for each key.
+    this.before = this.beginsStep() ? this.places(update.startState.selection) : null;
   }
 
-  private placeOf(view: EditorView): Place {
-    const { anchor, head } = view.state.selection.main;
-    return this.place(anchor, head);
+  /** Whether the next edit is no part of the last step; rather too often, since time goes on until then. */
+  private beginsStep(): boolean {
+    const { lastChange, captureTimeout, undoStack } = this.manager;
+    return lastChange === 0 || undoStack.length === 0 || Date.now() - lastChange >= captureTimeout - STEP_SLACK_MS;
   }
 
-  private place(anchor: number, head: number): Place {
-    return {
-      anchor: Y.createRelativePositionFromTypeIndex(this.text, Math.min(anchor, this.text.length)),
-      head: Y.createRelativePositionFromTypeIndex(this.text, Math.min(head, this.text.length)),
-    };
+  private note(update: ViewUpdate, changed: Span[]): void {
+    for (const span of changed) {
+      span.from = update.changes.mapPos(span.from, -1);
+      span.to = update.changes.mapPos(span.to, 1);
+    }
+    update.changes.iterChangedRanges((_fromA, _toA, from, to) => changed.push({ from, to }));
   }
 
-  private show(place: unknown): void {
+  private places({ main, ranges }: EditorSelection): Places {
+    const others = ranges.length > RANGES_MAX ? [] : ranges.filter((range) => range !== main);
+    return [main, ...others].map(({ anchor, head }) => {
+      const place = this.placeOf(anchor);
+      return { anchor: place, head: head === anchor ? place : this.placeOf(head) };
+    });
+  }
+
+  private placeOf(index: number): Y.RelativePosition {
+    return Y.createRelativePositionFromTypeIndex(this.text, Math.min(index, this.text.length));
+  }
+
+  /** Back to the selection from before the edit, if the step happened there; else to the end of what it changed. */
+  private show(places: Places | undefined): void {
     const { view } = this;
-    const doc = this.text.doc;
-    if (view === null || doc === null || place === undefined) return;
-    const { anchor, head } = place as Place;
+    if (view === null) return;
+    const changed = this.changed ?? [];
+    const ranges = (places ?? []).flatMap((place) => this.rangeOf(place, view.state.doc.length));
+    const touches = ({ from, to }: Span): boolean => changed.some((span) => from <= span.to && to >= span.from);
+    const last = changed.reduce<Span | null>((far, span) => (far === null || span.to > far.to ? span : far), null);
+    const selection =
+      ranges.length > 0 && (last === null || ranges.some(touches))
+        ? EditorSelection.create(ranges, 0)
+        : last === null
+          ? null
+          : EditorSelection.single(last.to);
+    if (selection === null) return;
+    const effects = unfolded(view.state, selection.ranges);
+    view.dispatch({ selection, effects, scrollIntoView: true, userEvent: "select.undo" });
+  }
+
+  private rangeOf({ anchor, head }: Place, end: number): ReturnType<typeof EditorSelection.range>[] {
+    const { doc } = this.text;
+    if (doc === null) return [];
     const from = Y.createAbsolutePositionFromRelativePosition(anchor, doc);
     const to = Y.createAbsolutePositionFromRelativePosition(head, doc);
-    if (from === null || to === null) return;
-    const end = view.state.doc.length;
-    view.dispatch({
-      selection: { anchor: Math.min(from.index, end), head: Math.min(to.index, end) },
-      scrollIntoView: true,
-      userEvent: "select.undo",
-    });
+    return from === null || to === null
+      ? []
+      : [EditorSelection.range(Math.min(from.index, end), Math.min(to.index, end))];
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * Owns: the waits. Writing to storage takes a moment after every key; only what lasts is news. Does not know: words.
  */
+import { untrack } from "svelte";
 import type { Light } from "../model";
 import type { Observable } from "../observable";
 import type { Keeping } from "../strings";
@@ -20,7 +21,8 @@ export class KeepingWatch {
     let wasKept = true;
     let timer: ReturnType<typeof setTimeout> | undefined;
     $effect(() => {
-      const end = light.subscribe((next) => {
+      // What is read to decide is no reason to begin anew.
+      const follow = (next: Light): void => {
         const isSafe = next.kind === "saved";
         const isKept = isSafe || next.kept;
         // What is no longer counted needs no calm.
@@ -32,7 +34,8 @@ export class KeepingWatch {
         if (!isKept && this.now === "kept") this.now = "writing";
         const to = isKept ? "kept" : "tab";
         timer = setTimeout(() => (this.now = to), isKept ? CALM_MS : TAB_ONLY_MS);
-      });
+      };
+      const end = untrack(() => light.subscribe(follow));
       return () => {
         end();
         clearTimeout(timer);
