@@ -75,9 +75,7 @@ async def opening(browser: Browser, server: ServerProcess, http: aiohttp.ClientS
         loaded = await tab.page.evaluate(_LOADED)
         await people.leave()
     whole = sum(one["bytes"] for one in loaded)
-    print(
-        f"first load     {whole / 1000:.1f} KB of JavaScript as sent (gzipped) in {len(loaded)} files, no language"
-    )
+    print(f"first load     {whole / 1000:.1f} KB of JavaScript as sent (gzipped) in {len(loaded)} files, no language")
     print(f"first key      after {statistics.median(ready):.0f} ms (median of {rounds}), worst {max(ready):.0f} ms")
 
 

@@ -38,5 +38,5 @@ async def test_no_screen_keeps_anybody_out(people: People, workspaces: Workspace
         await stop.page.evaluate(axe)
         if violations := await stop.page.evaluate(_RUN, RULES):
             found[stop.name] = violations
-    assert len(seen) >= 20, seen
+    assert len(seen) >= 40, seen
     assert not found, "\n".join(f"{name}: {each}" for name, all_of in found.items() for each in all_of)

@@ -27,7 +27,9 @@ _CARET = """(content) => {
     const line = state.doc.lineAt(state.selection.main.head);
     return [line.number, state.selection.main.head - line.from + 1];
 }"""
-_ORDER = """() => [...document.querySelectorAll('[role=tab]')].map((tab) => tab.title)"""
+_ORDER = """() => [...document.querySelectorAll("[role=tab]")].map(
+    (tab) => tab.getAttribute("aria-label").split(", not saved")[0],
+)"""
 
 
 def field(tab: WorkspacePage) -> Locator:
@@ -72,7 +74,9 @@ async def order(tab: WorkspacePage) -> list[str]:
 async def until_order(tab: WorkspacePage, paths: list[str]) -> None:
     """Wait until the tabs are these."""
     for at, path in enumerate(paths):
-        await expect(tab.page.get_by_role("tab").nth(at)).to_have_attribute("title", path)
+        await expect(tab.page.get_by_role("tab").nth(at)).to_have_accessible_name(
+            re.compile(f"^{re.escape(path)}(, not saved yet)?$")
+        )
     assert await order(tab) == paths
 
 

@@ -82,7 +82,7 @@ async def test_each_sees_who_else_is_here_and_where_their_caret_is(people: Peopl
 async def test_a_new_name_reaches_the_others(people: People, workspace: Workspace) -> None:
     ada = await people.tab("Ada", workspace.link())
     bob = await people.tab("Bob", workspace.link())
-    await bob.page.get_by_role("button", name="Your name and settings").click()
+    await bob.page.get_by_role("button", name="You and settings").click()
     await bob.page.get_by_label("Your name").fill("Robert")
     await bob.page.get_by_role("button", name="Save", exact=True).click()
     await ada.until_people(2)

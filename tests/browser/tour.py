@@ -264,7 +264,7 @@ class Tour:
         await page.get_by_role("button", name="Revoke link Interview on Friday").click()
         yield Stop("share-revoking", page)
         await page.keyboard.press("Escape")
-        await page.get_by_role("button", name="Your name and settings").click()
+        await page.get_by_role("button", name="You and settings").click()
         await expect(page.get_by_role("dialog")).to_be_visible()
         yield Stop("you", page)
         await page.keyboard.press("Escape")

@@ -68,7 +68,7 @@ export const strings = {
     share: "Share",
     peopleOffline: "People: not known while offline",
     people: (count: number): string => (count === 1 ? "People: only you" : `People: ${count} here`),
-    you: "Your name and settings",
+    you: "You and settings",
     chat: "Chat",
     chatUnread: (count: number): string => `Chat: ${count} unread`,
     search: "Search",
@@ -686,7 +686,7 @@ export const strings = {
   },
 
   you: {
-    heading: "Your name and settings",
+    heading: "You and settings",
     name: "Your name",
     nameHint: "Others see it at your caret.",
     color: "Your colour",

@@ -211,6 +211,30 @@ describe("undo is per person", () => {
   });
 });
 
+test("a key costs no walk through the text, however many pieces that is in", () => {
+  const desk = deskOf("begin");
+  const below = chance(1);
+  for (let turn = 0; turn < 500; turn++) desk.text.insert(below(desk.text.length + 1), "ab");
+  desk.view.dispatch({ selection: { anchor: desk.text.length } });
+  desk.view.type("a");
+  let walked = 0;
+  const items: Y.Item[] = [];
+  for (let item = desk.text._start; item !== null; item = item.right) items.push(item);
+  for (const item of items) {
+    let next = item.right;
+    const get = (): Y.Item | null => {
+      walked++;
+      return next;
+    };
+    Object.defineProperty(item, "right", { get, set: (value: Y.Item | null) => (next = value) });
+  }
+  for (const key of "forty keys, typed one after the other. .") desk.view.type(key);
+  expect(desk.faults).toEqual([]);
+  expect(walked).toBeLessThan(items.length);
+  undo(desk.view.asView());
+  expect(desk.view.text.endsWith("forty")).toBe(false);
+});
+
 describe("an undone step is shown", () => {
   const head = (desk: Desk): number => desk.view.state.selection.main.head;
 
@@ -234,6 +258,19 @@ describe("an undone step is shown", () => {
     redo(desk.view.asView());
     expect(desk.view.text).toBe("aXYbc");
     expect(head(desk)).toBe(3);
+  });
+
+  test("redone and undone again, as what was selected before it", () => {
+    const { view } = deskOf("0123456789");
+    view.dispatch({ selection: { anchor: 2, head: 5 } });
+    view.type("x");
+    view.type("y");
+    for (let turn = 0; turn < 3; turn++) {
+      undo(view.asView());
+      expect(view.state.selection.main).toMatchObject({ anchor: 2, head: 5 });
+      redo(view.asView());
+      expect(view.text).toBe("01xy56789");
+    }
   });
 
   test("with all carets that there were", () => {

@@ -111,7 +111,11 @@ describe("an upload", () => {
   it("keeps two files of one name, and takes files that would be folders of others for what is in the way", async () => {
     const { texts, upload } = begin();
     const report = await upload.begin(
-      [...dropped({ "a.txt": "one", "d/e.txt": "e" }), ...dropped({ "a.txt": "two", d: "no folder" }), ...dropped({ "a.txt": "one" })],
+      [
+        ...dropped({ "a.txt": "one", "d/e.txt": "e" }),
+        ...dropped({ "a.txt": "two", d: "no folder" }),
+        ...dropped({ "a.txt": "one" }),
+      ],
       "",
     );
     expect(["a.txt", "a (2).txt", "d/e.txt"].map((path) => texts.textAt(path))).toEqual(["one", "two", "e"]);

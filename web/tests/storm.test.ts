@@ -1,7 +1,7 @@
 /**
  * Two tabs of one browser do whatever comes to mind, on a line that comes and goes: nothing typed is lost or doubled.
  *
- * A run is known by its seed: `STORM_SEED=7 npx vitest run tests/storm.test.ts`.
+ * A run is known by its seed: `STORM_SEED=7 npx vitest run tests/storm.test.ts`; `STORM_RUNS=400` makes more of them.
  */
 
 import { expect, test } from "vitest";
@@ -75,7 +75,7 @@ class Storm {
           tab.happen("online");
         },
       ],
-      ["hold", 2, () => void (this.room.isHeld = true)],
+      ["hold", 2, () => this.hold()],
       ["commit", 4, () => this.commit()],
       ["delete", 1, () => void session.deleteFile(fileId).catch(() => undefined)],
       ["restore", 3, () => void session.restoreFile(fileId).catch(() => undefined)],
@@ -108,6 +108,10 @@ class Storm {
       await restoring;
     }
     await this.machine.advance(400_000);
+  }
+
+  private hold(): void {
+    this.room.isHeld = true;
   }
 
   private commit(): void {
@@ -162,7 +166,10 @@ class Storm {
 }
 
 const only = process.env["STORM_SEED"];
-const seeds = only === undefined ? Array.from({ length: Number(process.env["STORM_RUNS"] ?? RUNS) }, (_, at) => at + 1) : [Number(only)];
+const seeds =
+  only === undefined
+    ? Array.from({ length: Number(process.env["STORM_RUNS"] ?? RUNS) }, (_, at) => at + 1)
+    : [Number(only)];
 
 test.each(seeds)("nothing typed is lost or doubled, run %i", async (seed) => {
   const storm = new Storm(seed);

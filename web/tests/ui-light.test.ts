@@ -40,4 +40,6 @@ test("leaving asks while edits are in this tab only, online or not", () => {
   expect(asksBeforeLeaving(offline(1))).toBe(false);
   expect(asksBeforeLeaving(offline(0, false))).toBe(false);
   expect(asksBeforeLeaving({ kind: "saved" })).toBe(false);
+  expect(asksBeforeLeaving({ kind: "saved" }, 1)).toBe(true);
+  expect(asksBeforeLeaving({ kind: "saved" }, 0, true)).toBe(true);
 });

@@ -189,6 +189,8 @@ const caretLook = EditorView.theme({
       "color-mix(in srgb, color-mix(in oklab, var(--member) 70%, var(--text)) var(--member-wash), transparent)",
   },
   ".carets-caret-layer": { pointerEvents: "none" },
+  // The colours are what tells people apart.
+  ".carets-caret, .carets-selection": { forcedColorAdjust: "none" },
   ".carets-caret": {
     position: "absolute",
     width: "2px",

@@ -200,7 +200,11 @@ class Run {
         size += file.bytes;
         if (size > TEXT_BYTES_MAX) this.leave(file.path, "total");
         // Two of one name are two files, unless they are the same.
-        else if (texts.get(path) !== text) texts.set(freePath(path, (each) => texts.has(each)), text);
+        else if (texts.get(path) !== text)
+          texts.set(
+            freePath(path, (each) => texts.has(each)),
+            text,
+          );
       }
     }
     return texts;

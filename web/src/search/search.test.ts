@@ -112,7 +112,7 @@ test("an excerpt is one line, cut where it is long", () => {
   const [match] = found(asked("NEEDLE\\n", { isRegexp: true }), text);
   if (match === undefined) throw new Error("no match");
   const { before, matched, after } = excerptOf(text, match);
-  expect(before).toMatch(/^…[\w ]{26}$/);
+  expect(before).toMatch(/^…[\w ]{16}$/);
   expect(matched).toBe("NEEDLE⏎");
   expect(after.length).toBeLessThan(200);
   expect(excerptOf("  x y\nz", { from: 2, to: 3, line: 1, groups: [], named: {} })).toEqual({

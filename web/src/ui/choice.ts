@@ -21,8 +21,8 @@ export interface Choice<Item> {
   readonly keys?: readonly string[];
 }
 
-/** All actions and all languages; of more files nobody reads further, and typing on narrows them down. */
-export const CHOICES_MAX = 200;
+/** Of files; nobody reads further, and typing on narrows it down. */
+export const CHOICES_MAX = 60;
 
 /** Those that fit a query, best first, as far as they are listed, and how many more there are. */
 export function chosen<Item>(
@@ -30,11 +30,12 @@ export function chosen<Item>(
   items: readonly Item[],
   textOf: (item: Item) => string,
   choiceOf: (item: Item, stretches: readonly Stretch[]) => Choice<Item>,
+  max = CHOICES_MAX,
 ): { choices: readonly Choice<Item>[]; more: number } {
   const ranked = rank(query, items, textOf);
   return {
-    choices: ranked.slice(0, CHOICES_MAX).map(({ item, stretches }) => choiceOf(item, stretches)),
-    more: Math.max(0, ranked.length - CHOICES_MAX),
+    choices: ranked.slice(0, max).map(({ item, stretches }) => choiceOf(item, stretches)),
+    more: Math.max(0, ranked.length - max),
   };
 }
 

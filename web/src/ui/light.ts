@@ -54,7 +54,7 @@ export function gistOf(state: Light, keeping: Keeping, look: Look): string {
   return `${state.kind} ${look.tone} ${keeping === "tab"}`;
 }
 
-/** Whether the page should ask before it is left: there are edits, or chat messages, that nothing but this tab holds. */
-export function asksBeforeLeaving(light: Light, chatWaiting = 0): boolean {
-  return chatWaiting > 0 || (light.kind !== "saved" && light.count > 0 && !light.kept);
+/** Whether the page should ask before it is left: there are edits, messages, or a broken view that nothing but this tab holds. */
+export function asksBeforeLeaving(light: Light, chatWaiting = 0, isBroken = false): boolean {
+  return isBroken || chatWaiting > 0 || (light.kind !== "saved" && light.count > 0 && !light.kept);
 }
