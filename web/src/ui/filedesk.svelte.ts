@@ -14,7 +14,7 @@ import { type Report, Upload } from "../files/upload.svelte";
 import type { FileRecord } from "../messages";
 import type { Session } from "../model";
 import { strings } from "../strings";
-import type { MenuEntry } from "./Menu.svelte";
+import type { MenuEntry } from "./menuentry";
 import type { OpenFiles } from "./openfiles.svelte";
 import { faultOf, toasts } from "./toasts.svelte";
 import { folderKey, outermost, type Row, treeOf } from "./tree";

@@ -7,7 +7,7 @@ import { folderOf } from "../files/paths";
 import { strings } from "../strings";
 import { copyText } from "./clipboard";
 import type { FileDesk } from "./filedesk.svelte";
-import type { MenuEntry } from "./Menu.svelte";
+import type { MenuEntry } from "./menuentry";
 import { toasts } from "./toasts.svelte";
 import type { FileRow, Row } from "./tree";
 
