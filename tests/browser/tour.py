@@ -98,8 +98,14 @@ class Tour:
         viewport = {"width": width, "height": 740 if self.is_narrow else 800}
         touch = self.is_narrow
         # Without motion no screen is looked at in the middle of a fade.
-        seen = {"color_scheme": self._scheme, "reduced_motion": "reduce", "viewport": viewport}
-        return await self._people.person(name, **seen, has_touch=touch, is_mobile=touch)
+        return await self._people.person(
+            name,
+            color_scheme=self._scheme,
+            reduced_motion="reduce",
+            viewport=viewport,
+            has_touch=touch,
+            is_mobile=touch,
+        )
 
     async def open_file(self, tab: WorkspacePage, path: str) -> None:
         """From the list, which on a phone is a drawer."""
