@@ -199,7 +199,6 @@ export const strings = {
     drop: (folder: string): string => `Drop to add to ${folderName(folder)}`,
     viewer: "You can read this workspace, not add files to it.",
     offline: "Adding files needs a connection.",
-    running: "Another upload is still under way.",
     nothing: "There was no file in what you dropped.",
     reading: "Reading the files…",
     sending: (count: number): string => `Adding ${counted(count, "file", "files")}…`,

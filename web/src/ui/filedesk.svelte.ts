@@ -45,6 +45,8 @@ const downloads = (): Promise<typeof import("../files/download")> => import("../
 export class FileDesk {
   readonly session: Session;
   readonly tree: TreeState;
+  /** Until the uploads that were asked for are done. */
+  private uploads: Promise<void> = Promise.resolve();
   readonly upload: Upload;
   menu = $state.raw<OpenMenu | null>(null);
   /** What is to be moved, while it is asked where to. */
@@ -246,8 +248,12 @@ export class FileDesk {
     if (sources.length === 0) return;
     if (!this.mayChange) toasts.say(strings.upload.viewer);
     else if (this.session.status.value.kind !== "online") toasts.say(strings.upload.offline);
-    else if (this.upload.isRunning) toasts.say(strings.upload.running);
-    else await this.finish(this.upload.begin(sources, folder));
+    else {
+      // What is dropped while another upload goes on is taken after it.
+      const turn = this.uploads.then(() => this.finish(this.upload.begin(sources, folder)));
+      this.uploads = turn.catch(() => undefined);
+      await turn;
+    }
   }
 
   async receiveAll(): Promise<void> {
