@@ -93,7 +93,8 @@ async def test_a_deleted_workspace_is_closed_for_all_and_restored_whole_by_its_o
     await expect(bob.page.get_by_role("button", name="Restore it")).to_have_count(0)
     await bob.page.reload()
     await expect(bob.page.get_by_role("button", name="Restore it")).to_have_count(0)
-    await ada.page.get_by_role("button", name="Restore it").click()
+    async with ada.page.expect_event("load"):
+        await ada.page.get_by_role("button", name="Restore it").click()
     await ada.until_text(FILE, "begin precious")
     await bob.page.reload()
     await bob.type(FILE, "!")
