@@ -53,6 +53,9 @@ export interface LinkInfo {
   readonly members: readonly { readonly memberId: number; readonly name: string; readonly color: string }[];
 }
 
+/** Characters of a workspace's title and of a link's name. Source: `src/carets/limits.py`. */
+export const TITLE_UNITS_MAX = 120;
+
 /** Entries that one request for earlier chat may ask for. */
 export const CHAT_PAGE_MAX = 100;
 

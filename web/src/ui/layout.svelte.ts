@@ -4,6 +4,7 @@
  * Owns: that, and what of it this browser remembers. Does not know: what the parts are made of.
  */
 import { getContext, setContext } from "svelte";
+import { MediaQuery } from "svelte/reactivity";
 import type { Drawer } from "../browser";
 
 export type Left = "files" | "search";
@@ -41,6 +42,7 @@ export class Layout {
   /** The search is to have the keyboard, and whether replacing was asked for; null once it has it. */
   searchWanted = $state<"find" | "replace" | null>(null);
   private readonly drawer: Drawer | null;
+  private readonly narrow = new MediaQuery(`max-width: ${NARROW_PX}px`);
 
   constructor(drawer: Drawer | null) {
     this.drawer = drawer;
@@ -52,8 +54,9 @@ export class Layout {
     }
   }
 
+  /** Whether the parts cover the editor. */
   get isNarrow(): boolean {
-    return window.innerWidth <= NARROW_PX;
+    return this.narrow.current;
   }
 
   /** Show a left part; a second time hides it. */

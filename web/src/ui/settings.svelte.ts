@@ -60,7 +60,7 @@ class Settings {
 
   /** Whether long lines wrap. */
   get wrap(): boolean {
-    return this.kept.wrap ?? window.innerWidth < NARROW_PX;
+    return this.kept.wrap ?? window.innerWidth <= NARROW_PX;
   }
 
   get fontPx(): number | null {
