@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from carets import limits
 from carets.config import TOP_NAMES, Config, parse
 from carets.errors import Misconfigured
 
@@ -149,3 +150,36 @@ def test_an_empty_host_is_no_address() -> None:
 def test_a_flag_can_be_said_in_several_words(word: str, is_open: bool) -> None:
     assert parse([], {"CARETS_OPEN": word}).open is is_open
     assert parse(["--open"], {"CARETS_OPEN": word}).open
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--tls-cert", "cert.pem"],
+        ["--tls", "self-signed", "--tls-cert", "cert.pem", "--tls-key", "key.pem"],
+        ["--frame-ancestors", "example.org"],
+        ["--allow-origin", "https://a.example, https://b.example/path"],
+        ["--trusted-proxy", "10.0.0.1/8"],
+        ["--trusted-proxy", "proxy.lan"],
+        ["--members-max", "0"],
+        ["--rooms-max", "-1"],
+        ["--connections-max", "many"],
+        ["--workspace-mib-max", "1.5"],
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_the_options_name(arguments: list[str]) -> None:
+    with pytest.raises(Misconfigured, match=arguments[0]):
+        parse(arguments, {})
+
+
+def test_quotas_origins_and_networks_are_read() -> None:
+    config = parse(
+        ["--members-max", "7", "--workspace-mib-max", "3", "--allow-origin", "https://a.example, http://b.example:81"],
+        {"CARETS_TRUSTED_PROXY": "127.0.0.1, fd00::/8", "CARETS_HSTS": "1"},
+    )
+    assert (config.quotas.members_max, config.quotas.workspace_bytes_max) == (7, 3 << 20)
+    assert config.quotas.rooms_max == limits.ROOMS_MAX
+    assert config.allow_origin == ("https://a.example", "http://b.example:81")
+    assert [str(network) for network in config.trusted_proxy] == ["127.0.0.1/32", "fd00::/8"]
+    assert config.hsts
+    assert not config.has_tls

@@ -34,6 +34,9 @@ UNITS = {
     "IDS": "client ids",
     "PARTS": "messages",
     "EXPORTS": "exports",
+    "ROOMS": "workspaces",
+    "CONNECTIONS": "connections",
+    "HOUR": "an hour",
 }
 """What a word in a limit's name says of its unit; the last such word counts."""
 

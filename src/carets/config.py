@@ -10,22 +10,43 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
+from carets import limits
 from carets.errors import Misconfigured
+from carets.limits import Quotas
 
 DEFAULT_PORT = 8040
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 """Characters that stand for themselves in addresses, HTML and headers; no part begins with a dot."""
 
-TOP_NAMES = ("api", "assets", "healthz", "run", "w", "worker.js", "ws", "yjs")
+TOP_NAMES = ("api", "assets", "healthz", "metrics", "readyz", "run", "w", "worker.js", "ws", "yjs")
 """First parts of our own addresses: below one of them, an address could mean two things."""
 
 _Word = TypeVar("_Word", bound=str)
+
+Tls = Literal["off", "self-signed"]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_QUOTAS: dict[str, tuple[str, str]] = {
+    "members_max": ("N", f"members of one workspace at the same time ({limits.MEMBERS_MAX})"),
+    "rooms_max": ("N", f"workspaces open at the same time ({limits.ROOMS_MAX})"),
+    "connections_max": ("N", f"connections to this process ({limits.CONNECTIONS_MAX})"),
+    "address_connections_max": ("N", f"connections from one address ({limits.ADDRESS_CONNECTIONS_MAX})"),
+    "address_workspaces_per_hour": (
+        "N",
+        f"workspaces that one address may create in an hour ({limits.ADDRESS_WORKSPACES_PER_HOUR})",
+    ),
+    "workspace_mib_max": (
+        "N",
+        f"MiB that one workspace may take of the data file ({limits.WORKSPACE_BYTES_MAX // limits.MIB})",
+    ),
+}
+"""Options that take a whole number above 0, by `Quotas`: metavar and help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +65,28 @@ class Config:
     open: bool = False
     """Whether links work without their keys, as editor: for a trusted network."""
     log: Literal["text", "json"] = "text"
+    tls: Tls = "off"
+    tls_cert: Path | None = None
+    """PEM with the certificate and its chain; its key is in `tls_key`. Both or none."""
+    tls_key: Path | None = None
+    hsts: bool = False
+    """Whether browsers are told to use HTTPS only, for this host and all of its ports."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Origins whose pages may show ours in a frame."""
+    allow_origin: tuple[str, ...] = ()
+    """Origins besides our own whose pages may connect."""
+    trusted_proxy: tuple[Network, ...] = ()
+    """Networks whose ``X-Forwarded-*`` headers are believed."""
+    metrics: Literal["token", "open"] = "token"
+    """Who may read ``/metrics`` beyond loopback: whoever has the admin token, or anyone."""
+    audit_log: Path | None = None
+    """A file for the audit log; None: it is in the log."""
+    quotas: Quotas = field(default_factory=Quotas)
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether this process speaks HTTPS itself."""
+        return self.tls == "self-signed" or self.tls_cert is not None
 
     @property
     def is_loopback_only(self) -> bool:
@@ -76,6 +119,26 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     add("--create", choices=("token", "open"), help="who may create workspaces beyond loopback (token)")
     add("--open", action="store_const", const="1", help="let anyone edit who has a workspace's address, without a key")
     add("--log", choices=("text", "json"), help="how log lines are written (text)")
+    add("--tls", choices=("off", "self-signed"), help="speak HTTPS with a certificate of its own making (off)")
+    add("--tls-cert", metavar="FILE", help="speak HTTPS with this certificate and its chain, PEM (none)")
+    add("--tls-key", metavar="FILE", help="the key of --tls-cert, PEM (none)")
+    add(
+        "--hsts",
+        action="store_const",
+        const="1",
+        help="tell browsers to use HTTPS only for this host, on all of its ports, for a year",
+    )
+    add("--frame-ancestors", metavar="ORIGINS", help="sites that may show Carets in a frame, by commas (none)")
+    add("--allow-origin", metavar="ORIGINS", help="other sites whose pages may connect, by commas (none)")
+    add(
+        "--trusted-proxy",
+        metavar="NETWORKS",
+        help="addresses or networks of proxies whose X-Forwarded-* headers are believed, by commas (none)",
+    )
+    add("--metrics", choices=("token", "open"), help="who may read /metrics beyond loopback (token)")
+    add("--audit-log", metavar="FILE", help="a file for the audit log, one JSON object a line (in the log)")
+    for name, (metavar, help_) in _QUOTAS.items():
+        add(f"--{name.replace('_', '-')}", metavar=metavar, help=help_)
 
 
 def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os.environ) -> Config:
@@ -105,6 +168,15 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
     host = value("host", "127.0.0.1")
     if not host:
         raise Misconfigured("--host takes an address; 0.0.0.0 is every network of this machine.")
+    tls_cert, tls_key = value("tls_cert", ""), value("tls_key", "")
+    if bool(tls_cert) != bool(tls_key):
+        raise Misconfigured("--tls-cert and --tls-key go together: the certificate with its chain, and its key.")
+    tls: Tls = _choice("tls", value("tls", "off"), "off", "self-signed")
+    if tls_cert and tls != "off":
+        raise Misconfigured("--tls self-signed makes a certificate of its own; leave out --tls-cert and --tls-key.")
+    quotas = {name: _count(name, value(name, "")) for name in _QUOTAS if value(name, "")}
+    if "workspace_mib_max" in quotas:
+        quotas["workspace_bytes_max"] = quotas.pop("workspace_mib_max") * limits.MIB
     return Config(
         host=host,
         port=int(port),
@@ -114,7 +186,43 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
         create=_choice("create", value("create", "token"), "token", "open"),
         open=_flag("open", value("open", "0")),
         log=_choice("log", value("log", "text"), "text", "json"),
+        tls=tls,
+        tls_cert=Path(tls_cert) if tls_cert else None,
+        tls_key=Path(tls_key) if tls_key else None,
+        hsts=_flag("hsts", value("hsts", "0")),
+        frame_ancestors=_origins("frame_ancestors", value("frame_ancestors", "")),
+        allow_origin=_origins("allow_origin", value("allow_origin", "")),
+        trusted_proxy=tuple(_network(text) for text in _listed(value("trusted_proxy", ""))),
+        metrics=_choice("metrics", value("metrics", "token"), "token", "open"),
+        audit_log=Path(value("audit_log", "")) if value("audit_log", "") else None,
+        quotas=Quotas(**quotas),
     )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _origins(name: str, text: str) -> tuple[str, ...]:
+    for origin in _listed(text):
+        if not _is_origin(origin):
+            raise Misconfigured(
+                f"--{name.replace('_', '-')} takes origins such as https://example.org, not {origin!r}."
+            )
+    return tuple(_listed(text))
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise Misconfigured(f"--trusted-proxy takes addresses and networks such as 10.0.0.0/8, not {text!r}.") from None
+
+
+def _count(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
+        raise Misconfigured(f"--{name.replace('_', '-')} takes a whole number above 0, not {text!r}.")
+    return int(text)
 
 
 def _is_origin(url: str) -> bool:

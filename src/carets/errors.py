@@ -49,12 +49,19 @@ class Code(IntEnum):
     TEXT_INVALID = 4443
     LINKS_TOO_MANY = 4444
     WORKSPACE_DELETED = 4445
+    ORIGIN_FOREIGN = 4446
+    ADMIN_TOKEN_WRONG = 4447
+    WORKSPACE_FULL = 4448
+    FILES_OPEN_TOO_MANY = 4449
 
     UNAVAILABLE = 4500
     DRAINING = 4501
     ROOM_FULL = 4502
     SILENT = 4503
     INTERNAL = 4504
+    RATE_LIMITED = 4505
+    CONNECTIONS_TOO_MANY = 4506
+    ROOMS_TOO_MANY = 4507
 
 
 class Row(NamedTuple):
@@ -98,11 +105,18 @@ TABLE: dict[Code, Row] = {
     Code.TEXT_INVALID: Row("The text cannot be kept.", 400, "Send text without lone surrogates, within the limits."),
     Code.LINKS_TOO_MANY: Row("The workspace cannot have more links.", 409, "Revoke links first."),
     Code.WORKSPACE_DELETED: Row("The workspace was deleted.", 410, "An owner can restore it within 30 days."),
+    Code.ORIGIN_FOREIGN: Row("A page of another site may not do that.", 403, "Start the server with --allow-origin, if that site is to be trusted."),
+    Code.ADMIN_TOKEN_WRONG: Row("This needs the server's admin token.", 401, "Ask the operator for the token."),
+    Code.WORKSPACE_FULL: Row("The workspace takes up as much of the server's disk as it may.", 413, "Go on in a new workspace, or ask the operator for more room."),
+    Code.FILES_OPEN_TOO_MANY: Row("Too many files are open on this connection.", 409, "Close files first."),
     Code.UNAVAILABLE: Row("The server cannot save at the moment.", 503, "Keep the edits and reconnect with a growing delay."),
     Code.DRAINING: Row("The server is restarting.", 503, "Keep the edits and reconnect with a growing delay."),
     Code.ROOM_FULL: Row("The workspace holds as many members as it can.", 503, "Try again later."),
     Code.SILENT: Row("Nothing was heard from the client.", 408, "Reconnect."),
     Code.INTERNAL: Row("The server made a mistake; it is logged.", 500, "Keep the edits and reconnect with a growing delay."),
+    Code.RATE_LIMITED: Row("Too much came in too short a time.", 429, "Wait as long as it says, then try again."),
+    Code.CONNECTIONS_TOO_MANY: Row("The server holds as many connections as it may.", 503, "Close other tabs, or try again later."),
+    Code.ROOMS_TOO_MANY: Row("The server has as many workspaces open as it may.", 503, "Try again later."),
 }  # fmt: skip
 
 FINAL = range(4400, 4500)
@@ -112,13 +126,15 @@ FINAL = range(4400, 4500)
 class CaretsError(Exception):
     """Whatever has a row in the table.
 
-    `detail` is for the person who reads it: what was wrong here, never a key or a text of a file.
+    `detail` is for the person who reads it: what was wrong here, never a key or a text of a file. `retry_after_s` says
+    in how many seconds another try is worth it, where that is known.
     """
 
-    def __init__(self, code: Code, detail: str = "") -> None:
+    def __init__(self, code: Code, detail: str = "", *, retry_after_s: float | None = None) -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
+        self.retry_after_s = retry_after_s
 
     @property
     def row(self) -> Row:

@@ -7,6 +7,8 @@ Invariant: the relations between them are asserted at the foot of this page, so 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -154,7 +156,24 @@ PRESENCE_MEMBERS_PER_TICK = 50
 STOCK_REFRESH_S = 12.0
 """Seconds between renewals of presence towards stock clients, which forget a state and hang up after 30 s."""
 
+# -- one process
+
+ROOMS_MAX = 5_000
+"""Workspaces open at the same time: an idle one takes some 30 KB, and leaves memory soon."""
+
+CONNECTIONS_MAX = 10_000
+"""Connections of this process: idle ones take 20 KB each, and a file descriptor."""
+
+ADDRESS_CONNECTIONS_MAX = 500
+"""Connections from one address: a class of 100 behind one router, with some tabs each."""
+
+ADDRESS_WORKSPACES_PER_HOUR = 100
+"""Workspaces that one address may create in an hour: a class in which everyone makes a few."""
+
 # -- the store
+
+WORKSPACE_BYTES_MAX = 1024 * MIB
+"""Bytes of one workspace's log: some 50 million keystrokes. The log keeps what was deleted, too."""
 
 CHECKPOINT_UPDATES = 2_000
 """Updates after which a file gets a new checkpoint: replaying them takes some milliseconds."""
@@ -175,6 +194,27 @@ ROOM_IDLE_S = 30.0
 DRAIN_S = 6.0
 """Seconds for the last commits and farewells at SIGTERM; closes and clients that do not answer take the rest of 10."""
 
+# -- what an operator may set
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How much of one machine people may have. Each is an option of ``carets serve``; these are the defaults."""
+
+    members_max: int = MEMBERS_MAX
+    """Members of one room."""
+    rooms_max: int = ROOMS_MAX
+    """Workspaces that are open at the same time."""
+    connections_max: int = CONNECTIONS_MAX
+    """TCP connections of this process."""
+    address_connections_max: int = ADDRESS_CONNECTIONS_MAX
+    """TCP connections from one address."""
+    address_workspaces_per_hour: int = ADDRESS_WORKSPACES_PER_HOUR
+    """Workspaces that one address may create."""
+    workspace_bytes_max: int = WORKSPACE_BYTES_MAX
+    """Bytes of one workspace's log."""
+
+
 assert FRAME_BYTES_MAX > PART_BYTES_MAX
 assert STOCK_FRAME_BYTES_MAX <= UPDATE_BYTES_MAX <= BATCH_BYTES_MAX
 assert 3 * DOCUMENT_UNITS_MAX < UPDATE_BYTES_MAX
@@ -189,3 +229,5 @@ assert 6 * (CHAT_UNITS_MAX + NAME_UNITS_MAX) + KIB < CHAT_TAIL_BYTES <= OUTBOX_B
 assert SIGNAL_BYTES_MAX + KIB < FRAME_BYTES_MAX
 assert 4 * SIGNAL_BYTES_MAX <= OUTBOX_BYTES_FULL
 assert PONG_WAIT_S < PING_EVERY_S
+assert ADDRESS_CONNECTIONS_MAX < CONNECTIONS_MAX
+assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX

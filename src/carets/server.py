@@ -104,6 +104,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         secret=secret,
         build=page_build(),
         is_open=config.open,
+        quotas=config.quotas,
     )
     lobby = Lobby(around)
     listener = Listener(

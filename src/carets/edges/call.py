@@ -7,6 +7,7 @@ Source: docs/PROTOCOL.md, "HTTP".
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -81,4 +82,7 @@ def error_response(error: CaretsError) -> web.Response:
         "text": error.sentence,
         "next_step": error.row.next_step,
     }
-    return answer({"error": told}, error.row.http_status)
+    response = answer({"error": told}, error.row.http_status)
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    return response

@@ -7,6 +7,7 @@ Invariant: `decode_request` returns one of `Request` or raises `WireError`, for 
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import msgspec
@@ -263,6 +264,8 @@ class RefusedNotice(msgspec.Struct, tag_field="type", tag="refused", omit_defaul
     file_id: int | None = None
     frame: int | None = None
     request: int | None = None
+    retry_after_ms: int | None = None
+    """In how many milliseconds another try is worth it, where that is known."""
 
 
 class Draining(msgspec.Struct, tag_field="type", tag="draining"):
@@ -297,5 +300,6 @@ def refusal(
     error: CaretsError, *, file_id: int | None = None, frame: int | None = None, request: int | None = None
 ) -> RefusedNotice:
     """The notice that tells a client of `error`."""
-    name = error.code.name.lower()
-    return RefusedNotice(int(error.code), name, error.sentence, error.row.next_step, file_id, frame, request)
+    name, text, next_step = error.code.name.lower(), error.sentence, error.row.next_step
+    retry_after_ms = None if error.retry_after_s is None else math.ceil(error.retry_after_s * 1000)
+    return RefusedNotice(int(error.code), name, text, next_step, file_id, frame, request, retry_after_ms)

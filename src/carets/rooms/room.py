@@ -58,6 +58,7 @@ class Surroundings(NamedTuple):
     build: str
     is_open: bool = False
     """Whether a hello without a key is let in as an editor."""
+    quotas: limits.Quotas = limits.Quotas()
 
 
 class Room:
@@ -107,7 +108,7 @@ class Room:
             if hello.page and (other.person, other.page) == (person, hello.page):
                 # A page has one connection: the other is dead, and nobody has noticed yet.
                 self.expel(other, Unavailable(Code.SILENT, "its page came back by another connection"))
-        if len(self.members) >= limits.MEMBERS_MAX:
+        if len(self.members) >= self._around.quotas.members_max:
             raise Unavailable(Code.ROOM_FULL)
         self._member_ids += 1
         name = access.clean_label(hello.name, limits.NAME_UNITS_MAX, f"Guest {self._member_ids}")
