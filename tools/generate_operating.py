@@ -23,6 +23,7 @@ UNITS = {
     "BYTES": "bytes",
     "UNITS": "UTF-16 units",
     "STRUCTS": "structs",
+    "STRINGS": "strings",
     "S": "seconds",
     "DAYS": "days",
     "ENTRIES": "entries",

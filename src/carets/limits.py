@@ -97,6 +97,10 @@ TOMBSTONE_DAYS = 30
 BODY_BYTES_MAX = 32 * MIB
 """Bytes of one HTTP request body: a workspace created with its files."""
 
+BODY_STRINGS_MAX = 2 * FILES_MAX + 100
+"""Strings in one request body: a path and a text for each file, and what stands beside them. Counted before the body is
+decoded, since millions of them take the event loop for more than a second."""
+
 EXPORTS_MAX = 4
 """Exports of one workspace by one role at the same time, each with one file in memory, and files that are packed at the
 same time; others wait for their turn."""
