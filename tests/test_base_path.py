@@ -53,7 +53,7 @@ async def test_everything_is_below_the_base_path(url: str, http: aiohttp.ClientS
     async with http.ws_connect(f"{url}/yjs/{workspace_id}/a.py?key={keys['viewer']}") as socket:
         await socket.send_bytes(STEP_1)
         assert (await socket.receive()).type is aiohttp.WSMsgType.BINARY
-    for path in ("/healthz", "/api/server"):
+    for path in ("/healthz", "/readyz", "/metrics", "/api/server"):
         async with http.get(url + path) as response:
             assert response.status == 200
 

@@ -153,7 +153,7 @@ async def test_draining_saves_all_tells_all_and_lets_nobody_in(stage: Stage) -> 
     for actor in (ann, bob):
         assert actor.line.closed_with is not None
         assert actor.line.closed_with.code is Code.DRAINING
-    assert not stage.lobby.is_healthy
+    assert stage.lobby.unready_reasons() == ["draining"]
 
 
 async def test_draining_ends_even_when_the_store_does_not_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,19 +81,10 @@ async def test_the_server_says_what_it_is(url: str, http: aiohttp.ClientSession)
         assert await response.json() == {"build": pages.page_build(), "version": carets.__version__, "create": "open"}
 
 
-async def test_health_is_bad_while_draining(server: Running, url: str, http: aiohttp.ClientSession) -> None:
+async def test_nothing_is_created_while_draining(server: Running, url: str, http: aiohttp.ClientSession) -> None:
     server.lobby.is_draining = True
-    async with http.get(url + "/healthz") as response:
-        assert (response.status, await response.json()) == (503, {"status": "draining"})
     async with http.post(url + "/api/workspaces", json={}) as response:
         assert (await response.json())["error"]["code"] == Code.DRAINING
-
-
-async def test_health_is_bad_while_commits_fail(server: Running, url: str, http: aiohttp.ClientSession) -> None:
-    workspace_id, _ = await create_workspace(http, url)
-    (await server.lobby.enter(workspace_id)).is_failing = True
-    async with http.get(url + "/healthz") as response:
-        assert (response.status, await response.json()) == (503, {"status": "unavailable"})
 
 
 async def test_a_body_that_cannot_be_unpacked_is_the_clients_mistake(url: str, http: aiohttp.ClientSession) -> None:

@@ -108,7 +108,10 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
     )
     lobby = Lobby(around)
     listener = Listener(
-        lobby, Site(config.public_url, config.base_path), token.decode() if config.needs_create_token else None
+        lobby,
+        Site(config.public_url, config.base_path),
+        token.decode() if config.needs_create_token else None,
+        metrics_open=config.metrics == "open" or config.is_loopback_only,
     )
     try:
         port = await listener.open(config.host, config.port)

@@ -18,6 +18,7 @@ from aiohttp import web
 from carets import limits
 from carets.edges.call import error_response
 from carets.edges.line import Heartbeat
+from carets.edges.monitor import Monitor
 from carets.edges.pages import HEADERS, Pages
 from carets.edges.rest import Rest
 from carets.edges.site import Site
@@ -34,7 +35,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Listener:
     """The HTTP server of this process."""
 
-    def __init__(self, lobby: Lobby, site: Site, create_token: str | None) -> None:
+    def __init__(self, lobby: Lobby, site: Site, create_token: str | None, *, metrics_open: bool = False) -> None:
         self.heartbeat = Heartbeat()
         self._site = site
         self._lobby = lobby
@@ -44,6 +45,7 @@ class Listener:
             *Rest(lobby, site, create_token).routes(),
             *Transfer(lobby).routes(),
             *Pages(site).routes(),
+            *Monitor(lobby, is_open=metrics_open).routes(),
             web.get("/ws/{workspace_id}", WebSocketDoor(lobby, self.heartbeat).handle),
             web.get("/yjs/{workspace_id}/{path:.+}", StockDoor(lobby, self.heartbeat).handle),
         ]

@@ -47,7 +47,7 @@ class NewTitle(msgspec.Struct):
 
 
 class Rest:
-    """The routes under ``/api`` and ``/healthz``."""
+    """The routes under ``/api``."""
 
     def __init__(self, lobby: Lobby, site: Site, create_token: str | None) -> None:
         """`create_token` is None where anybody may create workspaces."""
@@ -58,7 +58,6 @@ class Rest:
     def routes(self) -> list[web.RouteDef]:
         """All routes of this edge."""
         return [
-            web.get("/healthz", self.health),
             web.get("/api/server", self.server),
             web.post("/api/workspaces", self.create_workspace),
             web.patch("/api/workspaces/{workspace_id}", self.rename_workspace),
@@ -69,14 +68,6 @@ class Rest:
             web.post("/api/workspaces/{workspace_id}/links", self.create_link),
             web.delete("/api/workspaces/{workspace_id}/links/{link_id}", self.revoke_link),
         ]
-
-    async def health(self, _: web.Request) -> web.Response:
-        """Whether this process serves."""
-        if self._lobby.is_draining:
-            return answer({"status": "draining"}, 503)
-        if not self._lobby.is_healthy:
-            return answer({"status": "unavailable"}, 503)
-        return answer({"status": "ok"})
 
     async def server(self, _: web.Request) -> web.Response:
         """What a page must know before it has a workspace."""

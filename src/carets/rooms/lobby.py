@@ -186,10 +186,12 @@ class Lobby:
                 room.expel(member, Unavailable(Code.DRAINING))
             room.delivery.stop()
 
-    @property
-    def is_healthy(self) -> bool:
-        """Whether new members can be served: not draining, and no room whose last commit failed."""
-        return not self.is_draining and not any(room.is_failing for room in self.rooms.values())
+    def unready_reasons(self) -> list[str]:
+        """Why new members cannot be served; empty while they can."""
+        reasons = ["draining"] if self.is_draining else []
+        if any(room.is_failing for room in self.rooms.values()):
+            reasons.append("commits fail")
+        return reasons
 
     def describe(self) -> dict[str, object]:
         """For the operator."""
