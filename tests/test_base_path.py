@@ -14,6 +14,8 @@ from carets.config import TOP_NAMES, Config
 from carets.edges import pages
 from carets.edges.listener import Listener
 from carets.edges.site import Site
+from carets.engines.sqlite_inventory import SqliteInventory
+from carets.rooms.steward import Steward
 from carets.server import Running, running
 from tests.peer import connect, create_workspace
 from tests.proxy import proxied
@@ -100,6 +102,7 @@ async def test_the_printed_address_has_the_base_path(server: Running, tmp_path: 
 
 
 async def test_no_base_path_can_hide_an_address_of_ours(server: Running) -> None:
-    listener = Listener(server.lobby, Site(), None)
+    steward = Steward(server.lobby, SqliteInventory(server.lobby.around.store))  # type: ignore[arg-type]
+    listener = Listener(server.lobby, Site(), steward, server.tokens)
     ours = {resource.canonical.split("/")[1] for resource in listener._runner.app.router.resources()}
     assert ours - {""} == set(TOP_NAMES)

@@ -24,12 +24,15 @@ from carets.config import Config
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
 from carets.edges.site import Site
+from carets.edges.tokens import Token, Tokens
 from carets.engines.lock import DataDirectory
 from carets.engines.sqlite import SqliteStore
-from carets.errors import Misconfigured
+from carets.engines.sqlite_inventory import SqliteInventory
+from carets.errors import Code, Misconfigured
 from carets.protocol import access
 from carets.rooms.lobby import Lobby
 from carets.rooms.room import Surroundings
+from carets.rooms.steward import Steward
 
 _log = structlog.get_logger("carets.server")
 
@@ -42,6 +45,7 @@ class Running(NamedTuple):
     """A server that serves."""
 
     lobby: Lobby
+    tokens: Tokens
     address: str
     """Where a browser finds it, with the create token in the fragment when one is needed."""
     port: int
@@ -96,7 +100,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
 @contextlib.asynccontextmanager
 async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]:
     secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
-    token = await store.get_or_create_secret("create_token", _new_create_token)
+    admin_token = await store.get_or_create_secret("admin_token", _new_token)
+    create_token = await store.get_or_create_secret("create_token", _new_token)
+    tokens = Tokens(Token(admin_token.decode(), Code.ADMIN_TOKEN_WRONG))
+    if config.needs_create_token:
+        tokens = tokens._replace(create=Token(create_token.decode(), Code.CREATE_TOKEN_WRONG))
     around = Surroundings(
         store=store,
         now_ms=lambda: time.time_ns() // 1_000_000,
@@ -110,7 +118,8 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
     listener = Listener(
         lobby,
         Site(config.public_url, config.base_path),
-        token.decode() if config.needs_create_token else None,
+        Steward(lobby, SqliteInventory(store)),
+        tokens,
         metrics_open=config.metrics == "open" or config.is_loopback_only,
     )
     try:
@@ -118,7 +127,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         async with asyncio.TaskGroup() as tasks:
             chores = [tasks.create_task(lobby.run()), tasks.create_task(listener.heartbeat.run())]
             try:
-                yield Running(lobby, _address(config, port, token.decode()), port)
+                yield Running(lobby, tokens, _address(config, port, create_token.decode()), port)
             finally:
                 await lobby.drain()
                 for chore in chores:
@@ -127,7 +136,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         await listener.close()
 
 
-def _new_create_token() -> bytes:
+def _new_token() -> bytes:
     return access.encode_token(secrets.token_bytes(16)).encode()
 
 

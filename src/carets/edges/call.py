@@ -1,6 +1,7 @@
 """One HTTP call of the API: the key that it bears, the body that it brings, the answer that it gets.
 
-Owns: bearer keys, JSON bodies, JSON answers, errors as HTTP tells them. Does not know: what is called.
+Owns: bearer keys, numbers of the query, JSON bodies and answers, errors as HTTP tells them.
+Does not know: what is called.
 
 Source: docs/PROTOCOL.md, "HTTP".
 """
@@ -71,6 +72,20 @@ async def body(request: web.Request, kind: type[_Body]) -> _Body:
         raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Refused(Code.BODY_MALFORMED, str(error)[:200]) from None
+
+
+AFTER_ALL = 2**53 - 1
+"""Above every number that there is."""
+
+
+def number(request: web.Request, name: str, otherwise: int) -> int:
+    """A whole number of the query. Raises: Refused BODY_MALFORMED."""
+    text = request.query.get(name)
+    if text is None:
+        return otherwise
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(AFTER_ALL))):
+        raise Refused(Code.BODY_MALFORMED, f"{name} must be a whole number")
+    return min(int(text), AFTER_ALL)
 
 
 def answer(value: object, status: int = 200) -> web.Response:

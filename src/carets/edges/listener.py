@@ -16,17 +16,20 @@ import structlog
 from aiohttp import web
 
 from carets import limits
+from carets.edges.admin import Admin
 from carets.edges.call import error_response
 from carets.edges.line import Heartbeat
 from carets.edges.monitor import Monitor
 from carets.edges.pages import HEADERS, Pages
 from carets.edges.rest import Rest
 from carets.edges.site import Site
+from carets.edges.tokens import Tokens
 from carets.edges.transfer import Transfer
 from carets.edges.websocket import WebSocketDoor
 from carets.edges.yjs import StockDoor
 from carets.errors import CaretsError, Code, Misconfigured, Refused
 from carets.rooms.lobby import Lobby
+from carets.rooms.steward import Steward
 
 _log = structlog.get_logger("carets.http")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,14 +38,17 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Listener:
     """The HTTP server of this process."""
 
-    def __init__(self, lobby: Lobby, site: Site, create_token: str | None, *, metrics_open: bool = False) -> None:
+    def __init__(
+        self, lobby: Lobby, site: Site, steward: Steward, tokens: Tokens, *, metrics_open: bool = False
+    ) -> None:
         self.heartbeat = Heartbeat()
         self._site = site
         self._lobby = lobby
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
         app.on_response_prepare.append(_add_headers)
         routes = [
-            *Rest(lobby, site, create_token).routes(),
+            *Rest(lobby, site, tokens.create).routes(),
+            *Admin(steward, tokens.admin).routes(),
             *Transfer(lobby).routes(),
             *Pages(site).routes(),
             *Monitor(lobby, is_open=metrics_open).routes(),

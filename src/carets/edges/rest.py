@@ -7,7 +7,6 @@ Source: docs/PROTOCOL.md, "HTTP".
 
 from __future__ import annotations
 
-import hmac
 from typing import Annotated
 
 import msgspec
@@ -15,8 +14,9 @@ from aiohttp import web
 
 import carets
 from carets import limits
-from carets.edges.call import answer, bearer, body, enter
+from carets.edges.call import AFTER_ALL, answer, bearer, body, enter, number
 from carets.edges.site import Site
+from carets.edges.tokens import Token
 from carets.errors import Code, Refused
 from carets.protocol import access
 from carets.protocol.access import Role, RoleName
@@ -49,7 +49,7 @@ class NewTitle(msgspec.Struct):
 class Rest:
     """The routes under ``/api``."""
 
-    def __init__(self, lobby: Lobby, site: Site, create_token: str | None) -> None:
+    def __init__(self, lobby: Lobby, site: Site, create_token: Token | None) -> None:
         """`create_token` is None where anybody may create workspaces."""
         self._lobby = lobby
         self._site = site
@@ -76,9 +76,8 @@ class Rest:
 
     async def create_workspace(self, request: web.Request) -> web.Response:
         """Make a workspace and tell its three links, once."""
-        token = self._create_token
-        if token is not None and not hmac.compare_digest(access.hash_key(bearer(request)), access.hash_key(token)):
-            raise Refused(Code.CREATE_TOKEN_WRONG)
+        if self._create_token is not None:
+            self._create_token.check(request)
         asked = await body(request, NewWorkspace)
         record, links = await self._lobby.create(asked.title, asked.files)
         urls = {role: self._url(request, record.workspace_id, link.key) for role, link in links.items()}
@@ -109,8 +108,8 @@ class Rest:
     async def read_chat(self, request: web.Request) -> web.Response:
         """Earlier entries of the chat, oldest first."""
         room = (await enter(self._lobby, request, Role.VIEWER, "")).room
-        before_id = _number(request, "before", _AFTER_ALL)
-        count = min(_number(request, "count", limits.CHAT_PAGE_ENTRIES), limits.CHAT_PAGE_ENTRIES)
+        before_id = number(request, "before", AFTER_ALL)
+        count = min(number(request, "count", limits.CHAT_PAGE_ENTRIES), limits.CHAT_PAGE_ENTRIES)
         entries = await self._lobby.around.store.read_chat(room.id, before_id, count)
         return answer({"entries": [entry.record for entry in entries]})
 
@@ -148,20 +147,6 @@ class Rest:
 
     def _url(self, request: web.Request, workspace_id: str, key: str) -> str:
         return self._site.url(request, f"/w/{workspace_id}#key={key}")
-
-
-_AFTER_ALL = 2**53 - 1
-"""Above every id of an entry."""
-
-
-def _number(request: web.Request, name: str, otherwise: int) -> int:
-    """A whole number of the query. Raises: Refused BODY_MALFORMED."""
-    text = request.query.get(name)
-    if text is None:
-        return otherwise
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(_AFTER_ALL))):
-        raise Refused(Code.BODY_MALFORMED, f"{name} must be a whole number")
-    return min(int(text), _AFTER_ALL)
 
 
 def _told(link: LinkRecord) -> dict[str, object]:

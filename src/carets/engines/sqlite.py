@@ -404,7 +404,8 @@ class SqliteStore:
         await asyncio.to_thread(self._readers.close)
         await asyncio.to_thread(self._writer.close)
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` finds, seeing one moment of the file and every write that was asked for before."""
         await self._writer.settled()
         return await self._readers.read(work)
 
@@ -452,7 +453,7 @@ class SqliteStore:
                 _read_chat(connection, workspace, _AFTER_ALL, limits.CHAT_TAIL_ENTRIES),
             )
 
-        return await self._read(load)
+        return await self.read(load)
 
     async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
         """Keep another title, or since when the workspace is deleted, durably. All else of it stays as it is."""
@@ -466,7 +467,7 @@ class SqliteStore:
         def read(connection: sqlite3.Connection) -> list[ChatEntry]:
             return _read_chat(connection, _find_workspace(connection, workspace_id), before_id, count_max)
 
-        return await self._read(read)
+        return await self.read(read)
 
     async def append(self, batch: Batch) -> None:
         """Make the batch durable: all of it, in one commit, before this returns."""
@@ -490,7 +491,7 @@ class SqliteStore:
             former = connection.execute(_FORMER_CLIENT_IDS, (workspace, path, document))
             return FileLog(checkpoint, updates, owners, frozenset(client_id for (client_id,) in former))
 
-        return await self._read(load)
+        return await self.read(load)
 
     async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
         """Keep a newer checkpoint in place of the one before; an older one changes nothing. The log stays as it is."""
@@ -510,7 +511,7 @@ class SqliteStore:
             document, *_ = _find_document(connection, workspace_id, file_id)
             return _records_after(connection, document, max(0, after_seq), max(0, count_max))
 
-        return await self._read(read)
+        return await self.read(read)
 
     async def quarantine(self, workspace_id: str, file_id: int, seq: int) -> None:
         """Set update number `seq` aside: `load_file` gives empty bytes in its place from now on.
@@ -538,7 +539,7 @@ class SqliteStore:
             row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
             return None if row is None else row[0]
 
-        return await self._read(read)
+        return await self.read(read)
 
     async def get_or_create_secret(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The value of this name; made once, by `make`, and durable before anybody sees it."""
