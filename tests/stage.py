@@ -60,6 +60,7 @@ class MemoryStore:
     async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
         self._check()
         self.workspaces[record.workspace_id] = record
+        record.log_bytes = Batch(record.workspace_id, files=record.files).log_bytes
         self._keep(first)
 
     async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
@@ -76,6 +77,7 @@ class MemoryStore:
         record = self.workspaces[batch.workspace_id]
         files = {file.file_id: file for file in record.files} | {file.file_id: file for file in batch.files}
         record.files = list(files.values())
+        record.log_bytes += batch.log_bytes
         for entry in batch.chat:
             assert entry.chat_id == len(record.chat) + 1, "the chat goes on where it ended"
             record.chat.append(entry)

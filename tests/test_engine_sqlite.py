@@ -23,8 +23,20 @@ from carets.engines.sqlite import SqliteStore
 from carets.engines.sqlite_file import APPLICATION_ID, LOG_PAGES_MAX, MIGRATIONS
 from carets.errors import Misconfigured
 from carets.protocol.messages import FileRecord
-from carets.rooms.store import Batch, Checkpoint, FileAppend, LogEntry, StoreFailed
-from tests.suites.store_promises import ANN, BOB, ROOM, StorePromises, bytes_of, entry, link, record, said, updates
+from carets.rooms.store import ROW_BYTES, Batch, Checkpoint, FileAppend, LogEntry, StoreFailed
+from tests.suites.store_promises import (
+    ANN,
+    BOB,
+    ROOM,
+    StorePromises,
+    bytes_of,
+    chat,
+    entry,
+    link,
+    record,
+    said,
+    updates,
+)
 
 if TYPE_CHECKING:
     from sqlite3 import _Parameters
@@ -417,6 +429,30 @@ async def test_a_file_of_schema_1_opens_with_all_that_it_had_and_takes_chat(tmp_
     store = SqliteStore.open(path)
     assert await store.load_workspace(ROOM) == replace(kept, title="Another", deleted_at_ms=9, chat=[said(1)])
     assert (await store.load_file(ROOM, 1)).seq == 3
+    await store.close()
+
+
+async def test_what_a_file_of_schema_2_holds_is_counted_when_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "carets.db"
+    make_schema_1(path)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.executescript(f"BEGIN; {MIGRATIONS[1]} PRAGMA user_version = 2; COMMIT;")
+        for number in range(1, 4):
+            values = (7, *said(number, "ü" * 1_000))
+            connection.execute(f"INSERT INTO chat VALUES ({', '.join('?' * len(values))})", values)
+        connection.execute("INSERT INTO workspaces VALUES (8, 'workspace-2', 'Empty', 1, NULL)")
+    connection.close()
+    store = SqliteStore.open(path)
+    workspace, empty = await store.load_workspace(ROOM), await store.load_workspace("workspace-2")
+    assert workspace is not None
+    assert empty is not None
+    record_bytes = len(encode_record([entry(1), entry(2)]))
+    assert workspace.log_bytes == record_bytes + len("a.py") + 3 * 2_000 + 5 * ROW_BYTES
+    assert empty.log_bytes == 0
+    await store.append(chat(4))
+    grown = await store.load_workspace(ROOM)
+    assert grown is not None
+    assert grown.log_bytes == workspace.log_bytes + chat(4).log_bytes
     await store.close()
 
 

@@ -323,8 +323,8 @@ async def test_an_expired_link_and_a_wrong_key_let_nobody_in(stage: Stage) -> No
         assert caught.value.code is code
 
 
-async def test_a_room_has_an_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MEMBERS_MAX", 2)
+async def test_a_room_has_an_end(stage: Stage) -> None:
+    stage.room._around = stage.around._replace(quotas=limits.Quotas(members_max=2))
     stage.join()
     stage.join()
     with pytest.raises(Unavailable) as caught:

@@ -56,6 +56,7 @@ class _Workspace:
     logs: dict[DocumentKey, _Log] = field(default_factory=dict)
     paths: dict[str, list[DocumentKey]] = field(default_factory=dict)
     chat: list[ChatEntry] = field(default_factory=list)
+    log_bytes: int = 0
 
     def log(self, file_id: int) -> _Log:
         if file_id not in self.files:
@@ -106,7 +107,8 @@ class MemoryStore:
                 return None
             files = [held.files[file_id] for file_id in sorted(held.files)]
             chat = held.chat[-limits.CHAT_TAIL_ENTRIES :]
-            return replace(held.record, files=files, links=list(held.links.values()), chat=chat)
+            links, log_bytes = list(held.links.values()), held.log_bytes
+            return replace(held.record, files=files, links=links, chat=chat, log_bytes=log_bytes)
 
     async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
         """Keep another title, or since when the workspace is deleted."""
@@ -244,4 +246,5 @@ class MemoryStore:
             log.entries += append.entries
             log.owners |= dict(append.claims)
         held.chat += batch.chat
+        held.log_bytes += batch.log_bytes
         self.on_kept(batch)

@@ -208,6 +208,36 @@ class StorePromises:
         await task
         assert await (await keeper.reader()).read_chat(ROOM, 9, 9) == [said(1), said(2)]
 
+    # -- how much there is of it
+
+    async def test_the_bytes_of_all_that_is_kept_are_counted_with_it(self, keeper: Keeper) -> None:
+        async def told() -> int:
+            workspace = await (await keeper.reader()).load_workspace(ROOM)
+            assert workspace is not None
+            return workspace.log_bytes
+
+        bytes_kept = Batch(ROOM, files=record().files).log_bytes
+        assert await told() == bytes_kept > len("a.py")
+        both = replace(updates(1, 3, claims=[(7, ANN)]), chat=[said(1, "ü" * 1000)])
+        for batch in (both, updates(4), chat(2, 2), Batch(ROOM, files=[FileRecord(2, "b/ü.md", "e2")]), Batch(ROOM)):
+            await keeper.store.append(batch)
+            bytes_kept += batch.log_bytes
+            assert await told() == bytes_kept
+        assert both.log_bytes > 3 * len(b"update 1") + 2000, "an umlaut is two bytes"
+        with pytest.raises(StoreFailed):
+            await keeper.store.append(replace(updates(9), chat=[said(4)]))
+        assert await told() == bytes_kept, "what is not kept does not count"
+        await keeper.store.put_workspace(ROOM, "Other", 5)
+        await keeper.store.put_checkpoint(ROOM, 1, Checkpoint(2, b"state"))
+        assert await told() == bytes_kept, "nor does what can be made anew"
+
+    async def test_the_bytes_of_a_new_workspace_are_those_of_its_files(self, keeper: Keeper) -> None:
+        first = Batch("workspace-2", [FileAppend(1, 1, [entry(1)], [(77, ANN)])])
+        await keeper.store.create_workspace(record(workspace_id="workspace-2"), first)
+        workspace = await (await keeper.reader()).load_workspace("workspace-2")
+        assert workspace is not None
+        assert workspace.log_bytes == replace(first, files=record().files).log_bytes
+
     # -- the log
 
     async def test_a_file_without_updates_has_an_empty_log(self, keeper: Keeper) -> None:

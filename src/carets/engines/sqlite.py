@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -268,6 +268,7 @@ _READ_CHAT = """
     SELECT chat_id, at_ms, author, name, color, text, nonce FROM chat WHERE workspace = ? AND chat_id < ?
     ORDER BY chat_id DESC LIMIT ?
 """
+_COUNT_BYTES = "UPDATE workspaces SET log_bytes = log_bytes + ? WHERE workspace_id = ?"
 _PUT_CHECKPOINT = """
     INSERT INTO checkpoints (document, seq, state) VALUES (?, ?, ?)
     ON CONFLICT (document) DO UPDATE SET seq = excluded.seq, state = excluded.state WHERE excluded.seq >= seq
@@ -346,6 +347,7 @@ class _Write:
     files: list[FileRecord]
     appends: list[tuple[int, int, int, bytes, list[tuple[int, str]]]]
     chat: list[ChatEntry]
+    log_bytes: int
     bytes_added: int
 
     @classmethod
@@ -355,7 +357,7 @@ class _Write:
         except (TypeError, ValueError, OverflowError) as error:
             raise _failure(error) from error
         bytes_added = sum(len(record) for *_, record, _ in appends) + sum(len(entry.text) for entry in batch.chat)
-        return cls(batch.workspace_id, list(batch.files), appends, list(batch.chat), bytes_added)
+        return cls(batch.workspace_id, list(batch.files), appends, list(batch.chat), batch.log_bytes, bytes_added)
 
     def run(self, connection: sqlite3.Connection) -> None:
         for file in self.files:
@@ -371,6 +373,7 @@ class _Write:
         for entry in self.chat:
             complaint = f"chat entry {entry.chat_id} does not follow the chat, or there is no such workspace"
             _do_one(connection, complaint, _PUT_CHAT, (*entry, self.workspace_id, entry.chat_id))
+        connection.execute(_COUNT_BYTES, (self.log_bytes, self.workspace_id))
 
 
 def _freeze(append: FileAppend) -> tuple[int, int, int, bytes, list[tuple[int, str]]]:
@@ -411,8 +414,7 @@ class SqliteStore:
 
     async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
         """Keep a new workspace, with its links, files and their first updates, durably and at once."""
-        write = _Write.of(first)
-        write.files[:0] = record.files
+        write = _Write.of(replace(first, files=[*record.files, *first.files]))
         links = list(record.links)
         row = (record.workspace_id, record.title, record.created_at_ms)
 
@@ -428,8 +430,8 @@ class SqliteStore:
         """The workspace, deleted or not, or None. Files and chat by their ids, links in the order of their making."""
 
         def load(connection: sqlite3.Connection) -> WorkspaceRecord | None:
-            sql = "SELECT workspace, title, created_at_ms, deleted_at_ms FROM workspaces WHERE workspace_id = ?"
-            row = connection.execute(sql, (workspace_id,)).fetchone()
+            sql = "SELECT workspace, title, created_at_ms, deleted_at_ms, log_bytes FROM workspaces"
+            row = connection.execute(f"{sql} WHERE workspace_id = ?", (workspace_id,)).fetchone()
             if row is None:
                 return None
             files = connection.execute(
@@ -442,7 +444,7 @@ class SqliteStore:
                 " WHERE workspace = ? ORDER BY link",
                 row[:1],
             )
-            workspace, title, created_at_ms, deleted_at_ms = row
+            workspace, title, created_at_ms, deleted_at_ms, log_bytes = row
             return WorkspaceRecord(
                 workspace_id,
                 title,
@@ -451,6 +453,7 @@ class SqliteStore:
                 [LinkRecord(*link) for link in links],
                 deleted_at_ms,
                 _read_chat(connection, workspace, _AFTER_ALL, limits.CHAT_TAIL_ENTRIES),
+                log_bytes,
             )
 
         return await self.read(load)

@@ -123,6 +123,18 @@ MIGRATIONS = (
         PRIMARY KEY (workspace, chat_id)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- What the workspace was given to keep, by `Batch.log_bytes`; for older ones what can be found of that.
+    ALTER TABLE workspaces ADD COLUMN log_bytes INTEGER NOT NULL DEFAULT 0;
+
+    UPDATE workspaces SET log_bytes =
+        (SELECT coalesce(sum(length(record) + 64), 0) FROM documents JOIN log USING (document)
+            WHERE documents.workspace = workspaces.workspace)
+        + (SELECT coalesce(sum(length(CAST(path AS BLOB)) + 64), 0) FROM paths
+            WHERE paths.workspace = workspaces.workspace)
+        + (SELECT coalesce(sum(length(CAST(text AS BLOB)) + 64), 0) FROM chat
+            WHERE chat.workspace = workspaces.workspace);
+    """,
 )
 """The schema: number n takes a file from ``user_version`` n - 1 to n, in one transaction. Released ones stay."""
 

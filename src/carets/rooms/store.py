@@ -18,6 +18,9 @@ from carets.errors import Unavailable
 from carets.protocol.access import RoleName
 from carets.protocol.messages import ChatRecord, FileRecord
 
+ROW_BYTES = 64
+"""Bytes that anything kept counts for besides its update, text or path."""
+
 
 class StoreFailed(Unavailable):
     """A store that could not keep or read something, whatever the reason."""
@@ -77,6 +80,14 @@ class Batch:
         """Whether there is nothing to keep."""
         return not self.appends and not self.files and not self.chat
 
+    @property
+    def log_bytes(self) -> int:
+        """What the batch adds to the bytes of its workspace: all that it brings, in place of something or not."""
+        updates = [len(entry.update) for append in self.appends for entry in append.entries]
+        texts = [entry.text for entry in self.chat] + [file.path for file in self.files]
+        texts_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
+        return sum(updates) + texts_bytes + ROW_BYTES * (len(self.appends) + len(texts))
+
 
 class Checkpoint(NamedTuple):
     """A document, encoded, that covers the log up to and with update number `seq`."""
@@ -125,13 +136,18 @@ class WorkspaceRecord:
     links: list[LinkRecord] = field(default_factory=list)
     deleted_at_ms: int | None = None
     chat: list[ChatEntry] = field(default_factory=list)
+    log_bytes: int = field(default=0, compare=False)
+    """The bytes of all batches that were kept, by `Batch.log_bytes`. They only grow, since the log does."""
 
 
 class Store(Protocol):
     """The promises. Every method raises `StoreFailed` when it cannot do what it says, and then has done nothing."""
 
     async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
-        """Keep a new workspace, with its links, files and their first updates, durably and at once."""
+        """Keep a new workspace, with its links, files and their first updates, durably and at once.
+
+        Its `log_bytes` begin with those of the files and of `first`.
+        """
 
     async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
         """The workspace, deleted or not, or None. Files and chat by their ids, links in the order of their making."""
