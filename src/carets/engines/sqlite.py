@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from carets import limits
-from carets.engines.record import decode_record, encode_record
+from carets.engines.record import encode_checkpoint, encode_record
 from carets.engines.sqlite_file import LOG_PAGES_MAX, connect_reader, connect_writer, open_file
+from carets.engines.sqlite_log import LAST_SEQ, Place, read_after, read_checkpoint, read_rest
 from carets.errors import Code
 from carets.protocol.messages import FileRecord
 from carets.rooms.store import (
@@ -228,10 +229,9 @@ class _Readers:
 # -- SQL
 
 _CURRENT = "workspaces JOIN files USING (workspace) WHERE workspace_id = ? AND file_id = ?"
-_LAST_SEQ = "coalesce((SELECT seq + count - 1 FROM log WHERE log.document = {0} ORDER BY seq DESC LIMIT 1), 0)"
 _PUT_UPDATES = f"""
     INSERT INTO log (document, seq, count, record) SELECT document, ?, ?, ? FROM {_CURRENT}
-    AND {_LAST_SEQ.format("files.document")} = ? - 1
+    AND {LAST_SEQ.format("files.document")} = ? - 1
 """  # noqa: S608 - made of our own constants
 _PUT_CLAIM = f"""
     INSERT INTO client_ids (document, client_id, person) SELECT document, ?, ? FROM {_CURRENT}
@@ -273,10 +273,6 @@ _PUT_CHECKPOINT = """
     INSERT INTO checkpoints (document, seq, state) VALUES (?, ?, ?)
     ON CONFLICT (document) DO UPDATE SET seq = excluded.seq, state = excluded.state WHERE excluded.seq >= seq
 """
-_RECORDS_AFTER = """
-    SELECT seq, record FROM log WHERE document = :document
-    AND seq >= coalesce((SELECT max(seq) FROM log WHERE document = :document AND seq <= :after + 1), 1) ORDER BY seq
-"""
 _FORMER_CLIENT_IDS = """
     SELECT DISTINCT client_id FROM paths JOIN client_ids USING (document)
     WHERE workspace = ? AND path = ? AND document <> ?
@@ -295,7 +291,7 @@ def _do_one(connection: sqlite3.Connection, complaint: str, sql: str, values: tu
 
 def _find_document(connection: sqlite3.Connection, workspace_id: str, file_id: int) -> tuple[int, int, str, int]:
     """The document of a file, its workspace, its path and the number of its last update. Raises: StoreFailed."""
-    last_seq = _LAST_SEQ.format("files.document")
+    last_seq = LAST_SEQ.format("files.document")
     sql = f"SELECT document, workspace, path, {last_seq} FROM {_CURRENT}"  # noqa: S608 - made of our own constants
     row: tuple[int, int, str, int] | None = connection.execute(sql, (workspace_id, file_id)).fetchone()
     if row is None:
@@ -327,16 +323,6 @@ def _read_chat(connection: sqlite3.Connection, workspace: int, before_id: int, c
     """The latest entries before an id, oldest first."""
     rows = connection.execute(_READ_CHAT, (workspace, before_id, max(0, count_max))).fetchall()
     return [ChatEntry(*row) for row in reversed(rows)]
-
-
-def _records_after(connection: sqlite3.Connection, document: int, after_seq: int, count_max: int) -> list[LogEntry]:
-    """Entries number ``after_seq + 1`` and on, at most `count_max` (-1: all)."""
-    entries: list[LogEntry] = []
-    for seq, record in connection.execute(_RECORDS_AFTER, {"document": document, "after": after_seq}):
-        entries += decode_record(record)[max(0, after_seq + 1 - seq) :]
-        if 0 <= count_max <= len(entries):
-            return entries[:count_max]
-    return entries
 
 
 @dataclass(slots=True)
@@ -478,15 +464,18 @@ class SqliteStore:
         await self._writer.write(write.run, write.bytes_added)
 
     async def load_file(self, workspace_id: str, file_id: int) -> FileLog:
-        """The newest checkpoint of a file and the log after it. A file without updates has an empty log."""
+        """The newest checkpoint of a file and the log after it. A file without updates has an empty log.
+
+        A checkpoint that is damaged counts as none; a log that is damaged raises, with the workspace, the file and the
+        number of the update.
+        """
 
         def load(connection: sqlite3.Connection) -> FileLog:
             document, workspace, path, _ = _find_document(connection, workspace_id, file_id)
-            at = (document,)
-            row = connection.execute("SELECT seq, state FROM checkpoints WHERE document = ?", at).fetchone()
-            checkpoint = Checkpoint(*row) if row else None
+            at, place = (document,), Place(document, workspace_id, file_id)
+            checkpoint = read_checkpoint(connection, place)
             after = checkpoint.seq if checkpoint else 0
-            updates = [entry.update for entry in _records_after(connection, document, after, -1)]
+            updates = read_rest(connection, place, checkpoint)
             aside = connection.execute("SELECT seq FROM quarantine WHERE document = ? AND seq > ?", (document, after))
             for (seq,) in aside:
                 updates[seq - after - 1] = b""
@@ -498,12 +487,13 @@ class SqliteStore:
 
     async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
         """Keep a newer checkpoint in place of the one before; an older one changes nothing. The log stays as it is."""
+        state = encode_checkpoint(checkpoint.state)
 
         def put(connection: sqlite3.Connection) -> None:
             document, _, _, last_seq = _find_document(connection, workspace_id, file_id)
             if not 0 <= checkpoint.seq <= last_seq:
                 raise StoreFailed(Code.UNAVAILABLE, f"a checkpoint at {checkpoint.seq}, but the log ends at {last_seq}")
-            connection.execute(_PUT_CHECKPOINT, (document, *checkpoint))
+            connection.execute(_PUT_CHECKPOINT, (document, checkpoint.seq, state))
 
         await self._writer.write(put, len(checkpoint.state))
 
@@ -512,7 +502,8 @@ class SqliteStore:
 
         def read(connection: sqlite3.Connection) -> list[LogEntry]:
             document, *_ = _find_document(connection, workspace_id, file_id)
-            return _records_after(connection, document, max(0, after_seq), max(0, count_max))
+            place = Place(document, workspace_id, file_id)
+            return read_after(connection, place, max(0, after_seq), max(0, count_max))
 
         return await self.read(read)
 
