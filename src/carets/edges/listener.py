@@ -25,6 +25,7 @@ from carets.edges.rest import Rest
 from carets.edges.site import Site
 from carets.edges.tokens import Tokens
 from carets.edges.transfer import Transfer
+from carets.edges.visitor import meet, visitor_of
 from carets.edges.websocket import WebSocketDoor
 from carets.edges.yjs import StockDoor
 from carets.errors import CaretsError, Code, Misconfigured, Refused
@@ -86,13 +87,19 @@ class Listener:
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
-            # Not `request.host`, which asks the resolver for a name, and blocks, when the header is missing.
-            if not self._site.answers_to(request.headers.get("Host", "")):
+            visitor = meet(request, self._site.trusted_proxy)
+            if len(request.headers.getall("Host", [])) > 1 or not self._site.answers_to(visitor.host):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
             return await handler(request)
         except CaretsError as error:
             self._lobby.note(error)
-            _log.info("refused", method=request.method, path=request.path, error=str(error))
+            _log.info(
+                "refused",
+                method=request.method,
+                path=request.path,
+                address=visitor_of(request).address,
+                error=str(error),
+            )
             return error_response(error)
         except web.HTTPException:
             raise

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from carets.edges.site import Site
+from carets.edges.visitor import visitor_of
 
 PAGE = Path(__file__).parent.parent / "page"
 """Where the build puts the page. Source: hatch_build.py."""
@@ -123,7 +124,7 @@ class Pages:
 
         No scheme is named: it is then the document's own, whatever a proxy speaks with us.
         """
-        hosts = [request.headers.get("Host", ""), urlsplit(self._site.public_url).netloc]
+        hosts = [visitor_of(request).host, urlsplit(self._site.public_url).netloc]
         sources = [f"{host}{self._site.base_path}/run/" for host in hosts if _HOST_SOURCE.fullmatch(host)]
         return _SANDBOX.format(run=" ".join(dict.fromkeys(sources)))
 

@@ -6,10 +6,16 @@ Owns: told addresses and the ``Host`` rule. Does not know: what is served where.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from carets.edges.visitor import Network, visitor_of
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+"""A ``Host`` as browsers send it. Others can be written (user names, IPv6 zones), and parsers differ about them."""
 
 
 class Site(NamedTuple):
@@ -19,18 +25,19 @@ class Site(NamedTuple):
     """Scheme and host that are told to people; empty: whatever the request came by."""
     base_path: str = ""
     """The path before all others, such as ``/carets``; empty for none."""
+    trusted_proxy: tuple[Network, ...] = ()
+    """Whose ``X-Forwarded-*`` is believed."""
 
     def url(self, request: web.Request, path: str) -> str:
         """The address of `path`, which begins with a slash, for whoever sent this request."""
-        origin = self.public_url or f"{request.scheme}://{request.host}"
+        visitor = visitor_of(request)
+        origin = self.public_url or f"{visitor.scheme}://{visitor.host}"
         return f"{origin}{self.base_path}{path}"
 
     def answers_to(self, host: str) -> bool:
         """Whether a browser may talk to us that believes to be at `host`: other names are how DNS rebinding works."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
+        found = _HOST.fullmatch(host)
+        name = found[1].strip("[]").lower() if found else ""
         if name == "localhost" or (name and name == urlsplit(self.public_url).hostname):
             return True
         try:
