@@ -20,7 +20,7 @@ from carets.protocol.dialect import CARETS, STOCK, Dialect
 from carets.protocol.messages import FileRecord
 from carets.rooms.lobby import Lobby
 from carets.rooms.member import Member
-from carets.rooms.room import Room, Surroundings
+from carets.rooms.room import Room
 from carets.rooms.store import (
     Batch,
     ChatEntry,
@@ -31,6 +31,7 @@ from carets.rooms.store import (
     StoreFailed,
     WorkspaceRecord,
 )
+from carets.rooms.surroundings import Surroundings
 
 KEYS = {"viewer": "viewer-key", "editor": "editor-key", "owner": "owner-key"}
 ROOM_ID = "workspace-1"

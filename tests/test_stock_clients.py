@@ -204,7 +204,7 @@ async def test_final_codes_end_a_stock_client_at_its_first_try(
         assert {tab.name: (tab.attempts, tab.lost) for tab in expected} == {
             tab.name: (1, [tab.closed]) for tab in expected
         }
-        assert server.log.count('"door": "yjs"') == len(expected)
+        assert server.log.count('"event": "refused"') == len(expected)
         assert not any(key in server.log for key in keys.values())
 
 

@@ -123,6 +123,25 @@ FINAL = range(4400, 4500)
 """Numbers after which a client must not try again by itself. Source: y-websocket 3.1 stops on exactly these."""
 
 
+RIGHTS = frozenset(
+    {
+        Code.KEY_WRONG,
+        Code.LINK_REVOKED,
+        Code.LINK_EXPIRED,
+        Code.ROLE_TOO_LOW,
+        Code.CLIENT_ID_TAKEN,
+        Code.OWNER_KEY_IN_QUERY,
+        Code.HOST_UNKNOWN,
+        Code.CREATE_TOKEN_WRONG,
+        Code.ORIGIN_FOREIGN,
+        Code.ADMIN_TOKEN_WRONG,
+        Code.RATE_LIMITED,
+        Code.CONNECTIONS_TOO_MANY,
+    }
+)
+"""Refusals of what somebody may not do, or not that often: they are in the audit log, the others in the log."""
+
+
 class CaretsError(Exception):
     """Whatever has a row in the table.
 

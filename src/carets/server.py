@@ -20,6 +20,7 @@ import structlog
 import uvloop
 
 from carets import limits
+from carets.audit import Audit
 from carets.config import Config
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
@@ -31,8 +32,8 @@ from carets.engines.sqlite_inventory import SqliteInventory
 from carets.errors import Code, Misconfigured
 from carets.protocol import access
 from carets.rooms.lobby import Lobby
-from carets.rooms.room import Surroundings
 from carets.rooms.steward import Steward
+from carets.rooms.surroundings import Surroundings
 
 _log = structlog.get_logger("carets.server")
 
@@ -113,6 +114,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         build=page_build(),
         is_open=config.open,
         quotas=config.quotas,
+        audit=Audit(),
     )
     lobby = Lobby(around)
     listener = Listener(

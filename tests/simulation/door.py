@@ -16,7 +16,8 @@ from carets.protocol import messages
 from carets.protocol.dialect import CARETS, STOCK
 from carets.rooms.lobby import Lobby
 from carets.rooms.member import Member
-from carets.rooms.room import Room, Surroundings
+from carets.rooms.room import Room
+from carets.rooms.surroundings import Surroundings
 from tests.simulation.checks import Witness
 from tests.simulation.clock import VirtualLoop
 from tests.simulation.network import Line

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from carets import limits
+from carets.edges import trace
 from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access
 from carets.protocol.access import Role
@@ -44,6 +45,7 @@ async def enter(lobby: Lobby, request: web.Request, lowest: Role, otherwise: str
         raise Refused(Code.KEY_WRONG, "a link's key as Authorization: Bearer is needed")
     link = room.find_link(key)
     link_id, role = (link.link_id, Role.of(link.role)) if link else ("open", Role.EDITOR)
+    trace.came_by(link_id)
     if role < lowest:
         raise Refused(Code.ROLE_TOO_LOW, otherwise)
     return Caller(room, role, access.link_person(link_id))

@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from carets import limits
+from carets.edges import trace
 from carets.edges.admin import Admin
 from carets.edges.call import error_response
 from carets.edges.line import Heartbeat
@@ -25,7 +26,7 @@ from carets.edges.rest import Rest
 from carets.edges.site import Site
 from carets.edges.tokens import Tokens
 from carets.edges.transfer import Transfer
-from carets.edges.visitor import meet, visitor_of
+from carets.edges.visitor import meet
 from carets.edges.websocket import WebSocketDoor
 from carets.edges.yjs import StockDoor
 from carets.errors import CaretsError, Code, Misconfigured, Refused
@@ -86,25 +87,19 @@ class Listener:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        visitor = meet(request, self._site.trusted_proxy)
+        trace.begin(request, visitor.address)
         try:
-            visitor = meet(request, self._site.trusted_proxy)
             if len(request.headers.getall("Host", [])) > 1 or not self._site.answers_to(visitor.host):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
             return await handler(request)
         except CaretsError as error:
             self._lobby.note(error)
-            _log.info(
-                "refused",
-                method=request.method,
-                path=request.path,
-                address=visitor_of(request).address,
-                error=str(error),
-            )
             return error_response(error)
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - around one request; logged whole
-            _log.error("request_failed", method=request.method, path=request.path, exc_info=error)
+            _log.error("request_failed", exc_info=error)
             return error_response(CaretsError(Code.INTERNAL))
 
 

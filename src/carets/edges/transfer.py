@@ -92,6 +92,7 @@ class Transfer:
         caller = await enter(self._lobby, request, Role.EDITOR, "viewers cannot import files")
         person = access.read_person(self._lobby.around.secret, caller.room.id, asked.person)
         records = await caller.room.import_files(person or caller.person, asked.files)
+        self._lobby.around.audit.note("files_imported", files=len(records), person=person or caller.person)
         return answer({"files": records}, 201)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
@@ -104,6 +105,7 @@ class Transfer:
         }
         if request.method == "HEAD":
             return web.Response(headers=headers)
+        self._lobby.around.audit.note("workspace_exported", role=caller.role.label)
         places = self._places.setdefault((caller.room.id, caller.role), asyncio.Semaphore(limits.EXPORTS_MAX))
         async with places:
             return await self._send(request, caller.room, web.StreamResponse(headers=headers))
@@ -120,17 +122,15 @@ class Transfer:
             async with asyncio.timeout(limits.EXPORT_STALL_S):
                 await response.write_eof()  # it waits until the last bytes have left
         except (ConnectionError, TimeoutError) as error:
-            _log.info("export_left", workspace=room.id, error=type(error).__name__)
+            _log.info("export_left", error=type(error).__name__)
             _abort(request)
         except Exception as error:
             if not response.prepared:
                 raise
             if isinstance(error, CaretsError):
                 self._lobby.note(error)
-            if isinstance(error, Refused):
-                _log.info("export_ended", workspace=room.id, error=str(error))
-            else:
-                _log.error("export_failed", workspace=room.id, exc_info=error)
+            if not isinstance(error, Refused):
+                _log.error("export_failed", exc_info=error)
             _abort(request)
         except BaseException:
             _abort(request)

@@ -13,9 +13,10 @@ import structlog
 from aiohttp import web
 
 from carets import limits
+from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
-from carets.protocol import messages
+from carets.protocol import access, messages
 from carets.protocol.dialect import CARETS
 from carets.rooms.lobby import Lobby
 from carets.rooms.member import Member
@@ -43,22 +44,23 @@ class WebSocketDoor:
                 member = room.join(hello, CARETS, line)
             except CaretsError as error:
                 self._lobby.note(error)
-                _log.info("refused", workspace=request.match_info["workspace_id"], error=str(error))
                 line.write(CARETS.notice(messages.encode_notice(messages.refusal(error))))
                 line.close(error)
                 return line.socket
             except Exception:  # noqa: BLE001 - around one connection, which has no part in any room yet
-                _log.exception("connection_failed", workspace=request.match_info["workspace_id"])
+                _log.exception("connection_failed")
                 line.close(Unavailable(Code.INTERNAL))
                 return line.socket
             line.on_drained = lambda: room.drained(member)
-            _log.info("member_joined", workspace=room.id, member=member.id, role=member.role.label)
+            around = self._lobby.around
+            trace.joined(around.audit, member)
+            if hello.person and access.read_person(around.secret, room.id, hello.person) is None:
+                around.audit.note("token_forged")
             try:
                 await self._serve(room, member, line)
             finally:
                 room.leave(member)
-                reason = str(line.closed_with) if line.closed_with else f"closed by peer: {line.socket.close_code}"
-                _log.info("member_left", workspace=room.id, member=member.id, reason=reason)
+                trace.left(around.audit, line)
         return line.socket
 
     async def _serve(self, room: Room, member: Member, line: Line) -> None:
@@ -81,7 +83,6 @@ class WebSocketDoor:
                     await room.settle()
         except CaretsError as error:
             self._lobby.note(error)
-            _log.warning("member_refused", workspace=room.id, member=member.id, error=str(error))
             room.expel(member, error)
         except ConnectionError:
             return

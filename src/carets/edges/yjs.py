@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from carets import limits
+from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import messages
@@ -41,11 +42,10 @@ class StockDoor:
                 member = room.join(messages.Hello(key=key), STOCK, line)
                 line.on_drained = lambda: room.drained(member)
                 await room.open_stock_file(member, file_id)
-                _log.info("member_joined", workspace=room.id, member=member.id, role=member.role.label, door="yjs")
+                trace.joined(self._lobby.around.audit, member)
                 await _serve(room, member, line, file_id)
             except CaretsError as error:
                 self._lobby.note(error)
-                _log.info("refused", workspace=request.match_info["workspace_id"], error=str(error), door="yjs")
                 if room is not None and member is not None:
                     room.expel(member, error)
                 line.close(error)
@@ -53,14 +53,14 @@ class StockDoor:
                 pass
             except Exception as error:  # noqa: BLE001 - around one connection, or its room, which is dropped
                 if room is None or member is None:
-                    _log.exception("connection_failed", workspace=request.match_info["workspace_id"], door="yjs")
+                    _log.exception("connection_failed")
                     line.close(Unavailable(Code.INTERNAL))
                 else:
                     room.fail(error)
             finally:
                 if room is not None and member is not None:
                     room.leave(member)
-                    _log.info("member_left", workspace=room.id, member=member.id, door="yjs")
+                    trace.left(self._lobby.around.audit, line)
         return line.socket
 
 

@@ -27,6 +27,7 @@ _PERSON_BYTES = 12
 _MAC_BYTES = 16
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+WORKSPACE_ID_BYTES = 12
 _DECEIVING = re.compile("[\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 """Characters that nobody sees and that reorder or hide what stands beside them. Source: Unicode TR 36."""
 
@@ -117,6 +118,11 @@ def link_person(link_id: str) -> str:
 def new_person_id(entropy: bytes) -> bytes:
     """A person id from at least twelve random bytes."""
     return entropy[:_PERSON_BYTES]
+
+
+def is_workspace_id(text: str) -> bool:
+    """Whether `text` has the length of the ids that are made here, which no key and no token has."""
+    return is_id(text) and len(text) == len(encode_token(bytes(WORKSPACE_ID_BYTES)))
 
 
 def is_id(text: str) -> bool:

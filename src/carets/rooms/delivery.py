@@ -18,6 +18,7 @@ from carets import limits
 from carets.protocol import messages, wire
 from carets.protocol.dialect import Dialect
 from carets.protocol.updates import decode_state_vector
+from carets.rooms import chores
 from carets.rooms.commit import Edit, Post
 from carets.rooms.file import OpenFile
 from carets.rooms.member import Mark, Member, Seat
@@ -194,7 +195,7 @@ class Delivery:
         if member not in self._waiting:
             self._waiting.append(member)
         if self._turn is None:
-            self._turn = asyncio.get_running_loop().call_soon(self._guarded, self._catch_up_some)
+            self._turn = chores.soon(self._guarded, self._catch_up_some)
 
     def _catch_up_some(self) -> None:
         self._turn = None
@@ -205,7 +206,7 @@ class Delivery:
                 encodings_left -= self._catch_up(member)
                 self.flush(member)
         if self._waiting:
-            self._turn = asyncio.get_running_loop().call_soon(self._guarded, self._catch_up_some)
+            self._turn = chores.soon(self._guarded, self._catch_up_some)
 
     def _catch_up(self, member: Member) -> int:
         """Put what a member missed. Returns how many documents were encoded."""
@@ -277,16 +278,12 @@ class Delivery:
         """Presence changed: send it with the next tick, which comes the later the more members there are."""
         if self._tick is None:
             crowd = max(1.0, len(self._members) / limits.PRESENCE_MEMBERS_PER_TICK)
-            self._tick = asyncio.get_running_loop().call_later(
-                limits.PRESENCE_TICK_S * crowd, self._guarded, self._send_presence
-            )
+            self._tick = chores.later(limits.PRESENCE_TICK_S * crowd, self._guarded, self._send_presence)
 
     def keep_stock_fresh(self) -> None:
         """From now on renew presence for stock clients while there are any: they forget, and hang up, otherwise."""
         if self._refresh is None:
-            self._refresh = asyncio.get_running_loop().call_later(
-                limits.STOCK_REFRESH_S, self._guarded, self._renew_for_stock
-            )
+            self._refresh = chores.later(limits.STOCK_REFRESH_S, self._guarded, self._renew_for_stock)
 
     def _renew_for_stock(self) -> None:
         self._refresh = None

@@ -16,14 +16,15 @@ from typing import NamedTuple
 import structlog
 
 from carets import limits
-from carets.errors import CaretsError, Code, Refused, Unavailable
+from carets.errors import RIGHTS, CaretsError, Code, Refused, Unavailable
 from carets.protocol import access
 from carets.protocol.access import Role, RoleName
-from carets.rooms import imports
+from carets.rooms import chores, imports
 from carets.rooms.files import FileTable
 from carets.rooms.links import Links
-from carets.rooms.room import Room, Surroundings
+from carets.rooms.room import Room
 from carets.rooms.store import Batch, LinkRecord, WorkspaceRecord
+from carets.rooms.surroundings import Surroundings
 
 _log = structlog.get_logger("carets.lobby")
 
@@ -64,7 +65,7 @@ class Lobby:
             return _undeleted(room)
         task = self._opening.get(workspace_id)
         if task is None:
-            task = self._opening[workspace_id] = asyncio.create_task(self._open(workspace_id))
+            task = self._opening[workspace_id] = chores.begin(self._open(workspace_id))
             task.add_done_callback(lambda _: self._opening.pop(workspace_id, None))
         room = await asyncio.shield(task)
         if self.is_draining:
@@ -87,7 +88,7 @@ class Lobby:
         """Make a workspace with its first files and its three links, durably. Raises: Refused, Unavailable."""
         if self.is_draining:
             raise Unavailable(Code.DRAINING)
-        workspace_id = access.encode_token(self.around.entropy(12))
+        workspace_id = access.encode_token(self.around.entropy(access.WORKSPACE_ID_BYTES))
         links: dict[RoleName, NewLink] = {}
         for role in access.Role:
             links[role.label] = self.new_link(role.label, "", None)
@@ -102,7 +103,7 @@ class Lobby:
             links=[link.record for link in links.values()],
         )
         await self.around.store.create_workspace(record, Batch(workspace_id, appends, at_ms=now_ms))
-        _log.info("workspace_created", workspace=workspace_id, files=len(made))
+        self.around.audit.note("workspace_created", workspace=workspace_id, files=len(made))
         return record, links
 
     async def restore(self, workspace_id: str, key: str) -> str:
@@ -121,7 +122,8 @@ class Lobby:
                 raise Refused(Code.WORKSPACE_UNKNOWN)
             links = kept.links if isinstance(kept, Room) else Links(kept.links)
             now_ms = self.around.now_ms()
-            if links.find(key, now_ms).role != Role.OWNER.label:
+            link = links.find(key, now_ms)
+            if link.role != Role.OWNER.label:
                 raise Refused(Code.ROLE_TOO_LOW, "only owners restore a workspace")
             if kept.deleted_at_ms is None:
                 return kept.title
@@ -131,7 +133,7 @@ class Lobby:
                 await room.restore()
             else:
                 await self.around.store.put_workspace(workspace_id, kept.title, None)
-            _log.info("workspace_restored", workspace=workspace_id)
+            self.around.audit.note("workspace_restored", workspace=workspace_id, link=link.link_id)
             return kept.title
 
     def new_link(self, role: RoleName, name: str, expires_at_ms: int | None) -> NewLink:
@@ -143,8 +145,12 @@ class Lobby:
         return NewLink(record, key)
 
     def note(self, error: CaretsError) -> None:
-        """Count a refusal."""
+        """Count a refusal, and tell it: to the audit log when it is one of rights, else to the log."""
         self.refusals[error.code] += 1
+        if error.code in RIGHTS:
+            self.around.audit.note("refused", error=str(error))
+        else:
+            _log.info("refused", error=str(error))
 
     async def run(self) -> None:
         """Put idle rooms and files out of memory, for ever."""

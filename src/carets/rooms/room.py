@@ -16,18 +16,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import structlog
 
 from carets import limits
+from carets.audit import Action
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import access, messages, wire
 from carets.protocol.access import Role
 from carets.protocol.dialect import Dialect
 from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
-from carets.rooms import imports, profile
+from carets.rooms import chores, imports, profile
 from carets.rooms.chat import Chat
 from carets.rooms.commit import FileOperation, Pending, Post, Sealed
 from carets.rooms.delivery import Delivery
@@ -38,27 +38,14 @@ from carets.rooms.member import Member, Seat
 from carets.rooms.outbox import Outbox, Sink
 from carets.rooms.seats import Seats
 from carets.rooms.shelf import Shelf
-from carets.rooms.store import LinkRecord, Store, StoreFailed, WorkspaceRecord, may_be_kept
+from carets.rooms.store import LinkRecord, StoreFailed, WorkspaceRecord, may_be_kept
+from carets.rooms.surroundings import Surroundings
 
 _log = structlog.get_logger("carets.room")
 
 
 _FRAME_HEAD_BYTES = 16
 """Bytes before an update in a frame: file id, kind, step and length."""
-
-
-class Surroundings(NamedTuple):
-    """What every room of a process shares. Time and chance are passed in, so that a simulation can own them."""
-
-    store: Store
-    now_ms: Callable[[], int]
-    entropy: Callable[[int], bytes]
-    secret: bytes
-    """Signs person tokens."""
-    build: str
-    is_open: bool = False
-    """Whether a hello without a key is let in as an editor."""
-    quotas: limits.Quotas = limits.Quotas()
 
 
 class Room:
@@ -259,11 +246,13 @@ class Room:
         frame = member.gaps.pop(file_id, member.received)
         if not member.dialect.has_notices:
             if refused.code is Code.ROLE_TOO_LOW:
+                self._around.note_refusal(refused, self.id)
                 denied = wire.encode_permission_denied(str(refused))
                 member.outbox.put(member.dialect.message(file_id, denied))
                 self.delivery.flush(member)
                 return
             raise refused
+        self._around.note_refusal(refused, self.id)
         if seat is not None:
             seat.blocked = True
         self.delivery.reply(member, messages.refusal(refused, file_id=file_id, frame=frame))
@@ -291,6 +280,7 @@ class Room:
 
     def refuse(self, member: Member, refused: CaretsError, file_id: int | None, request: int | None) -> None:
         """Tell a member that its request was not done; it stays."""
+        self._around.note_refusal(refused, self.id)
         self.delivery.reply(member, messages.refusal(refused, file_id=file_id, request=request))
         self.delivery.flush(member)
 
@@ -370,7 +360,7 @@ class Room:
 
     def _wake(self) -> None:
         if self._committing is None:
-            self._committing = asyncio.create_task(self._commit_all())
+            self._committing = chores.begin(self._commit_all())
 
     async def _commit_all(self) -> None:
         """Commit what is pending, batch after batch, until nothing is."""
@@ -511,6 +501,7 @@ class Room:
                 self._check_open()
                 await self._around.store.put_workspace(self.id, title, None)
                 self.title = title
+                self._around.audit.note("workspace_renamed", workspace=self.id)
                 self.delivery.notify(self.members.values(), messages.WorkspaceNotice(title))
                 self.delivery.flush_all()
 
@@ -525,7 +516,7 @@ class Room:
                 now_ms = self._around.now_ms()
                 await self._around.store.put_workspace(self.id, self.title, now_ms)
                 self.deleted_at_ms = now_ms
-                _log.info("workspace_deleted", workspace=self.id, members=len(self.members))
+                self._around.audit.note("workspace_deleted", workspace=self.id, members=len(self.members))
                 for member in list(self.members.values()):
                     self.expel(member, Refused(Code.WORKSPACE_DELETED))
 
@@ -540,6 +531,8 @@ class Room:
         """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, StoreFailed."""
         with self.links.coming(link):
             await self._around.store.put_link(self.id, link)
+        action: Action = "link_made" if link.revoked_at_ms is None else "link_revoked"
+        self._around.audit.note(action, workspace=self.id, target=link.link_id, role=link.role)
         if link.revoked_at_ms is not None:
             for member in list(self.members.values()):
                 if member.link_id == link.link_id:

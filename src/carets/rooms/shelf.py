@@ -17,6 +17,7 @@ import structlog
 
 from carets.errors import Code
 from carets.protocol.updates import read_structs
+from carets.rooms import chores
 from carets.rooms import document as documents
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
@@ -47,7 +48,7 @@ class Shelf:
             self._table.live(file_id)
             task = self._loading.get(file_id)
             if task is None:
-                task = self._loading[file_id] = asyncio.create_task(self._load(file_id))
+                task = self._loading[file_id] = chores.begin(self._load(file_id))
                 task.add_done_callback(lambda _: self._loading.pop(file_id, None))
             await asyncio.shield(task)
         if file.is_lineage_stale:
@@ -133,7 +134,7 @@ class Shelf:
             file.checkpoint_running = False
 
     def _chore(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
+        task = chores.begin(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 

@@ -1,0 +1,51 @@
+"""What every line of the log says of the connection or request on which it was written.
+
+Owns: those words: connection, address, request, workspace, link, member. Does not know: how lines are written.
+They are bound to the running task, and aiohttp gives each request a task of its own.
+
+Invariant: nothing that a client chose is among them, but the id of a workspace, in a form that no key has.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from aiohttp import hdrs, web
+from structlog.contextvars import bind_contextvars
+
+from carets.audit import Audit
+from carets.edges.line import Line
+from carets.protocol import access
+from carets.rooms.member import Member
+
+
+def begin(request: web.Request, address: str) -> None:
+    """A request has come: its lines bear a new connection id."""
+    resource = request.match_info.route.resource
+    method = request.method if request.method in hdrs.METH_ALL else "?"
+    bind_contextvars(
+        connection=secrets.token_hex(5),
+        address=address,
+        # Not its path: people paste keys wherever an address can be typed.
+        request=f"{method} {resource.canonical}" if resource is not None else f"{method} ?",
+    )
+    workspace_id = request.match_info.get("workspace_id", "")
+    if access.is_workspace_id(workspace_id):
+        bind_contextvars(workspace=workspace_id)
+
+
+def came_by(link_id: str) -> None:
+    """The key was that of this link."""
+    bind_contextvars(link=link_id)
+
+
+def joined(audit: Audit, member: Member) -> None:
+    """The connection is a member's from now on."""
+    bind_contextvars(link=member.link_id, member=member.id)
+    audit.note("member_joined", role=member.role.label, person=member.person)
+
+
+def left(audit: Audit, line: Line) -> None:
+    """The member is gone."""
+    reason = str(line.closed_with) if line.closed_with else f"closed by peer: {line.socket.close_code}"
+    audit.note("member_left", reason=reason)

@@ -1,0 +1,34 @@
+"""What every room of a process shares.
+
+Owns: the list of it. Does not know: who provides it. Time and chance are passed in, so that a simulation can own them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from carets import limits
+from carets.audit import Audit
+from carets.errors import RIGHTS, CaretsError
+from carets.rooms.store import Store
+
+
+class Surroundings(NamedTuple):
+    """The store, the clock, chance, and what the operator has set."""
+
+    store: Store
+    now_ms: Callable[[], int]
+    entropy: Callable[[int], bytes]
+    secret: bytes
+    """Signs person tokens."""
+    build: str
+    is_open: bool = False
+    """Whether a hello without a key is let in as an editor."""
+    quotas: limits.Quotas = limits.Quotas()
+    audit: Audit = Audit()
+
+    def note_refusal(self, error: CaretsError, workspace_id: str) -> None:
+        """Tell the audit log of a refusal inside a room, if it is one of rights; the member stays."""
+        if error.code in RIGHTS:
+            self.audit.note("refused", workspace=workspace_id, error=str(error))
