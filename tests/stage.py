@@ -17,7 +17,7 @@ from carets import limits
 from carets.errors import CaretsError, Code
 from carets.protocol import access, messages, wire
 from carets.protocol.dialect import CARETS, STOCK, Dialect
-from carets.protocol.messages import FileRecord
+from carets.protocol.messages import FaultName, FileRecord
 from carets.rooms.lobby import Lobby
 from carets.rooms.member import Member
 from carets.rooms.room import Room
@@ -49,6 +49,9 @@ class MemoryStore:
         self.former: frozenset[int] = frozenset()
         self.batches: list[Batch] = []
         self.fails = False
+        self.fault: FaultName | None = None
+        """While it is set, nothing can be written, and all can be read."""
+        self.probes: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.loading = asyncio.Event()
@@ -56,10 +59,19 @@ class MemoryStore:
 
     def _check(self) -> None:
         if self.fails:
-            raise StoreFailed(Code.UNAVAILABLE, "the disk is full")
+            raise StoreFailed(Code.UNAVAILABLE, "this call was to fail")
+
+    def _check_write(self) -> None:
+        self._check()
+        if self.fault is not None:
+            raise StoreFailed(Code.UNAVAILABLE, "the disk does not take it", fault=self.fault)
+
+    async def probe(self, bytes_count: int) -> None:
+        self.probes.append(bytes_count)
+        self._check_write()
 
     async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
-        self._check()
+        self._check_write()
         self.workspaces[record.workspace_id] = record
         record.log_bytes = Batch(record.workspace_id, files=record.files).log_bytes
         self._keep(first)
@@ -70,7 +82,7 @@ class MemoryStore:
 
     async def append(self, batch: Batch) -> None:
         await self.gate.wait()
-        self._check()
+        self._check_write()
         self.batches.append(batch)
         self._keep(batch)
 
@@ -101,7 +113,7 @@ class MemoryStore:
         return FileLog(checkpoint, updates[first:], dict(self.owners.get(key, {})), self.former)
 
     async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
-        self._check()
+        self._check_write()
         self.checkpoints[workspace_id, file_id] = checkpoint
 
     async def read_log(self, workspace_id: str, file_id: int, after_seq: int, count_max: int) -> list[LogEntry]:
@@ -112,7 +124,7 @@ class MemoryStore:
 
     async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
         await self.gate.wait()
-        self._check()
+        self._check_write()
         record = self.workspaces[workspace_id]
         record.title, record.deleted_at_ms = title, deleted_at_ms
 
@@ -121,7 +133,7 @@ class MemoryStore:
         return [entry for entry in self.workspaces[workspace_id].chat if entry.chat_id < before_id][-count_max:]
 
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
-        self._check()
+        self._check_write()
         record = self.workspaces[workspace_id]
         record.links = [each for each in record.links if each.link_id != link.link_id] + [link]
 
@@ -250,7 +262,7 @@ class Actor:
         """Answer every step 1 that came; how many there were."""
         self.read()
         asked = [message for at, message in self.messages if at == file_id and isinstance(message, wire.Step1)]
-        self.messages = [entry for entry in self.messages if not isinstance(entry[1], wire.Step1)]
+        self.messages = [each for each in self.messages if each[0] != file_id or not isinstance(each[1], wire.Step1)]
         for message in asked:
             self.send(file_id, wire.encode_step_2(self.doc(file_id).get_update(message.state_vector)))
         return len(asked)

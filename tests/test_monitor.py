@@ -9,8 +9,8 @@ import pytest
 
 from carets.config import Config
 from carets.errors import Code
+from carets.rooms.storage import Storage
 from carets.server import Running, running
-from tests.peer import create_workspace
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ async def test_a_server_that_drains_is_not_ready_but_lives(
 
 
 async def test_a_server_whose_commits_fail_is_not_ready_but_lives(
-    server: Running, url: str, http: aiohttp.ClientSession
+    url: str, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace_id, _ = await create_workspace(http, url)
-    (await server.lobby.enter(workspace_id)).is_failing = True
-    assert await told(http, url + "/readyz") == (503, {"status": "unready", "reasons": ["commits fail"]})
+    monkeypatch.setattr(Storage, "fault", "full")
+    reasons = ["cannot save: its disk is full"]
+    assert await told(http, url + "/readyz") == (503, {"status": "unready", "reasons": reasons})
     assert await told(http, url + "/healthz") == (200, {"status": "ok"})
 
 

@@ -188,6 +188,15 @@ CHECKPOINT_BYTES = 1 * MIB
 BATCH_BYTES_MAX = 128 * MIB
 """Bytes that may wait for one room's next commit before its edges stop reading; SQLite takes blobs up to 1 GB."""
 
+PROBE_EVERY_S = 2.0
+"""Seconds between probes of a store that cannot save: members wait no longer than this once its disk has room again."""
+
+PROBE_BYTES = 1 * MIB
+"""Bytes that a probe writes at least: what a busy server commits in a second, so that the first commits fit, too."""
+
+WRITE_STALL_S = 5.0
+"""Seconds after which a write that has not returned is told: disks that are merely busy take some tenths."""
+
 THREAD_SWITCH_S = 0.0005
 """Seconds after which Python takes its lock from a busy thread. With its own 5 ms, a busy event loop kept the store's
 writer waiting for seconds (docs/decisions/0004-sqlite-engine.md)."""
@@ -235,3 +244,4 @@ assert 4 * SIGNAL_BYTES_MAX <= OUTBOX_BYTES_FULL
 assert PONG_WAIT_S < PING_EVERY_S
 assert ADDRESS_CONNECTIONS_MAX < CONNECTIONS_MAX
 assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX
+assert PROBE_BYTES < BATCH_BYTES_MAX

@@ -76,6 +76,8 @@ class Session:
     asked: set[int] = field(default_factory=set)
     posts: dict[int, str] = field(default_factory=dict)
     """By request, the nonce of what was said."""
+    refused_posts: list[str] = field(default_factory=list)
+    """What could not be kept, and is said again when it can."""
 
 
 class Person:
@@ -369,6 +371,10 @@ class Page:
                 self.talk.hear(notice["entries"])
             case "saved":
                 self._take_saved(session, notice["count"])
+            case "storage" if notice["fault"] is None:
+                refused, session.refused_posts = session.refused_posts, []
+                for nonce in refused:
+                    self._post(nonce, self.talk.unanswered[nonce])
             case "refused":
                 self._take_refusal(session, notice)
 
@@ -407,6 +413,8 @@ class Page:
         code, file_id, frame = notice["code"], notice.get("file_id"), notice.get("frame")
         self.witness.note(self.name, f"refused {code} {file_id} {frame}")
         session.asked.discard(notice.get("request", 0))
+        if code == Code.UNAVAILABLE and notice.get("request") in session.posts:
+            session.refused_posts.append(session.posts[notice["request"]])
         if notice.get("request") is not None or file_id is None:
             return
         if frame is not None:

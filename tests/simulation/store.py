@@ -14,7 +14,7 @@ from random import Random
 
 from carets import limits
 from carets.errors import Code
-from carets.protocol.messages import FileRecord
+from carets.protocol.messages import FaultName, FileRecord
 from carets.rooms.store import (
     Batch,
     ChatEntry,
@@ -64,8 +64,8 @@ class _Workspace:
         return self.logs[file_id, self.files[file_id].epoch]
 
 
-def _failed(detail: str) -> StoreFailed:
-    return StoreFailed(Code.UNAVAILABLE, detail)
+def _failed(detail: str, fault: FaultName | None = None) -> StoreFailed:
+    return StoreFailed(Code.UNAVAILABLE, detail, fault=fault)
 
 
 class MemoryStore:
@@ -78,6 +78,8 @@ class MemoryStore:
         self.delay_s = 0.002
         self.append_fate: Callable[[], Fate] = lambda: Fate.DONE
         self.other_fate: Callable[[], Fate] = lambda: Fate.DONE
+        self.is_full: Callable[[], bool] = lambda: False
+        """While it is, all can be read and nothing can be written."""
         self.on_kept: Callable[[Batch], None] = lambda batch: None
 
     async def _wait(self) -> None:
@@ -113,7 +115,7 @@ class MemoryStore:
     async def put_workspace(self, workspace_id: str, title: str, deleted_at_ms: int | None) -> None:
         """Keep another title, or since when the workspace is deleted."""
         async with self._turn:
-            self._pass_or_fail()
+            self._write_or_fail()
             held = self._workspace(workspace_id)
             held.record = replace(held.record, title=title, deleted_at_ms=deleted_at_ms)
 
@@ -138,11 +140,11 @@ class MemoryStore:
                 if self._chance is not None and self._chance.random() < 0.5:
                     self._keep(frozen)
                 raise
-            if fate is Fate.REFUSED:
-                raise _failed("this append was to fail")
+            if fate is Fate.REFUSED or self.is_full():
+                raise _failed("this append was to fail", "full")
             self._keep(frozen)
             if fate is Fate.UNANSWERED:
-                raise _failed("the answer to this append was lost")
+                raise _failed("the answer to this append was lost", "failing")
 
     async def load_file(self, workspace_id: str, file_id: int) -> FileLog:
         """The newest checkpoint of a file and the log after it."""
@@ -164,7 +166,7 @@ class MemoryStore:
         """Keep a newer checkpoint in place of the one before."""
         async with self._turn:
             await self._wait()
-            self._pass_or_fail()
+            self._write_or_fail()
             log = self._workspace(workspace_id).log(file_id)
             if checkpoint.seq > len(log.entries):
                 raise _failed("a checkpoint beyond the log")
@@ -180,7 +182,7 @@ class MemoryStore:
     async def quarantine(self, workspace_id: str, file_id: int, seq: int) -> None:
         """Set update number `seq` aside."""
         async with self._turn:
-            self._pass_or_fail()
+            self._write_or_fail()
             log = self._workspace(workspace_id).log(file_id)
             if not 1 <= seq <= len(log.entries):
                 raise _failed("no such update")
@@ -191,8 +193,14 @@ class MemoryStore:
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
         """Keep a new or changed link, durably."""
         async with self._turn:
-            self._pass_or_fail()
+            self._write_or_fail()
             self._workspace(workspace_id).links[link.link_id] = link
+
+    async def probe(self, bytes_count: int) -> None:
+        """Whether what comes next can be kept."""
+        async with self._turn:
+            await self._wait()
+            self._write_or_fail()
 
     # -- what is durable, for the checks
 
@@ -217,7 +225,12 @@ class MemoryStore:
 
     def _pass_or_fail(self) -> None:
         if self.other_fate() is not Fate.DONE:
-            raise _failed("this call was to fail")
+            raise _failed("this call was to fail", "full")
+
+    def _write_or_fail(self) -> None:
+        self._pass_or_fail()
+        if self.is_full():
+            raise _failed("nothing can be written", "full")
 
     def _keep(self, batch: Batch) -> None:
         """All of a batch or, with StoreFailed, nothing."""

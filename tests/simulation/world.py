@@ -40,6 +40,7 @@ class Faults:
     """Which kinds of trouble there are."""
 
     store_fails: bool = True
+    disk_fills: bool = True
     answers_get_lost: bool = True
     server_crashes: bool = True
     has_hostile: bool = True
@@ -58,12 +59,13 @@ class World:
         self.store.on_kept = self._kept
         self.store.append_fate = self._append_fate
         self.store.other_fate = self._other_fate
+        self.store.is_full = lambda: self.loop.time() < self.disk_full_until_s
         self._store_chance = Random(f"{seed} faults")
         self._network_chance = Random(f"{seed} network")
         self.director: object = None
         """The one task that is not the server's and survives its crashes."""
         self._lives = 0
-        self.store_down_until_s = 0.0
+        self.store_down_until_s = self.disk_full_until_s = 0.0
         self.unlucky_appends = 0
         self.is_up = False
         self.seen: list[bytes] = []
@@ -326,8 +328,13 @@ class World:
         if self.faults.store_fails:
             self.store_down_until_s = self.loop.time() + self.chance.uniform(0.1, 4.0)
 
+    def _fill_disk(self) -> None:
+        """All can be read and nothing can be saved, for longer than a probe waits."""
+        if self.faults.disk_fills:
+            self.disk_full_until_s = self.loop.time() + self.chance.uniform(0.5, 12.0)
+
     def _slow_store(self) -> None:
-        self.store.delay_s = self.chance.choice((0.0, 0.002, 0.002, 0.05, 0.3))
+        self.store.delay_s = self.chance.choice((0.0, 0.002, 0.002, 0.05, 0.3, 3.0))
 
     def _restart(self) -> None:
         if not self.faults.server_crashes:
@@ -373,7 +380,7 @@ class World:
 
     def heal(self) -> None:
         """No more trouble: the store works, lines flow, the server is up."""
-        self.store_down_until_s = 0.0
+        self.store_down_until_s = self.disk_full_until_s = 0.0
         self.unlucky_appends = 0
         self.store.delay_s = 0.002
         for line in self.lines:
@@ -429,6 +436,7 @@ _ACTIONS = {
     "reload": 1,
     "fail_appends": 2,
     "fail_store": 0.7,
+    "fill_disk": 0.7,
     "slow_store": 2,
     "restart": 0.7,
     "sweep": 1,

@@ -386,6 +386,16 @@ class StorePromises:
         await keeper.store.append(updates(2))
         assert (await (await keeper.reader()).load_file(ROOM, 1)).updates == bytes_of(1, 2)
 
+    # -- probes
+
+    async def test_a_probe_leaves_everything_as_it_was(self, keeper: Keeper) -> None:
+        await keeper.store.append(updates(1, 3))
+        for bytes_count in (1, 1 << 20, 1):
+            await keeper.store.probe(bytes_count)
+        store = await keeper.reader()
+        assert await store.load_workspace(ROOM) == record()
+        assert (await store.load_file(ROOM, 1)).updates == bytes_of(1, 3)
+
     # -- earlier lives of a path
 
     async def test_client_ids_of_a_deleted_file_at_the_same_path_are_former(self, keeper: Keeper) -> None:

@@ -110,7 +110,7 @@ class Rest:
         room = (await enter(self._lobby, request, Role.VIEWER, "")).room
         before_id = number(request, "before", AFTER_ALL)
         count = min(number(request, "count", limits.CHAT_PAGE_ENTRIES), limits.CHAT_PAGE_ENTRIES)
-        entries = await self._lobby.around.store.read_chat(room.id, before_id, count)
+        entries = await self._lobby.storage.read_chat(room.id, before_id, count)
         return answer({"entries": [entry.record for entry in entries]})
 
     async def list_links(self, request: web.Request) -> web.Response:

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from carets import limits
 from carets.engines.record import encode_checkpoint, encode_record
+from carets.engines.sqlite_faults import Faults
 from carets.engines.sqlite_file import LOG_PAGES_MAX, connect_reader, connect_writer, open_file
 from carets.engines.sqlite_log import LAST_SEQ, Place, read_after, read_checkpoint, read_rest
 from carets.errors import Code
@@ -47,13 +48,6 @@ READERS = 2
 
 
 # -- threads
-
-
-def _failure(error: Exception) -> StoreFailed:
-    detail = error.detail if isinstance(error, StoreFailed) else f"{type(error).__name__}: {error}"
-    failure = StoreFailed(Code.UNAVAILABLE, detail)
-    failure.__cause__ = error
-    return failure
 
 
 def _closed() -> StoreFailed:
@@ -86,9 +80,12 @@ class _Writer:
     What waits needs no bound in bytes of its own: a room has one batch in flight, of `limits.BATCH_BYTES_MAX` at most.
     """
 
-    def __init__(self, connection: sqlite3.Connection, reconnect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, reconnect: Callable[[], sqlite3.Connection], faults: Faults
+    ) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._reconnect = reconnect
+        self._faults = faults
         self._wake = threading.Condition()
         self._waiting: list[_Job] = []
         self._is_closing = False
@@ -151,8 +148,9 @@ class _Writer:
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the process's one writer must outlive whatever one write does
             self._roll_back()
+            failure = self._faults.failure(error)
             for job in jobs:
-                job.failure = _failure(error)
+                job.failure = failure
             return False
         for job in jobs:
             job.failure = None
@@ -183,8 +181,9 @@ class _Writer:
 class _Readers:
     """Some threads that read, each read seeing one moment of the file."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], faults: Faults) -> None:
         self._connect = connect
+        self._faults = faults
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="carets-reader")
         self._idle: queue.SimpleQueue[sqlite3.Connection | None] = queue.SimpleQueue()
         self._is_closing = False
@@ -219,7 +218,7 @@ class _Readers:
             if connection is not None:
                 connection.close()
                 connection = None
-            raise _failure(error) from error
+            raise self._faults.failure(error) from error
         else:
             return result
         finally:
@@ -278,6 +277,9 @@ _FORMER_CLIENT_IDS = """
     WHERE workspace = ? AND path = ? AND document <> ?
 """
 
+
+_PROBE = "probe"
+"""The name of what is kept to see whether it can be."""
 
 _AFTER_ALL = 2**63 - 1
 """Above every id that SQLite can hold."""
@@ -341,7 +343,7 @@ class _Write:
         try:
             appends = [_freeze(append) for append in batch.appends]
         except (TypeError, ValueError, OverflowError) as error:
-            raise _failure(error) from error
+            raise StoreFailed(Code.UNAVAILABLE, f"{type(error).__name__}: {error}") from error
         bytes_added = sum(len(record) for *_, record, _ in appends) + sum(len(entry.text) for entry in batch.chat)
         return cls(batch.workspace_id, list(batch.files), appends, list(batch.chat), batch.log_bytes, bytes_added)
 
@@ -385,8 +387,9 @@ class SqliteStore:
         Raises: Misconfigured when the file cannot be used, before anything in it was changed.
         """
         connection = open_file(path, connection_class)
-        writer = _Writer(connection, lambda: connect_writer(path, connection_class))
-        return cls(writer, _Readers(lambda: connect_reader(path, connection_class)))
+        faults = Faults(path)
+        writer = _Writer(connection, lambda: connect_writer(path, connection_class), faults)
+        return cls(writer, _Readers(lambda: connect_reader(path, connection_class), faults))
 
     async def close(self) -> None:
         """Do what was asked for, then let go of the file."""
@@ -525,6 +528,15 @@ class SqliteStore:
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
         """Keep a new or changed link, durably."""
         await self._writer.write(lambda connection: _put_link(connection, workspace_id, link))
+
+    async def probe(self, bytes_count: int) -> None:
+        """Keep so many bytes durably, and let go of them: what comes next can be kept, too.
+
+        Two transactions: what one transaction makes and deletes, SQLite does not write at all.
+        """
+        sql = "INSERT INTO meta VALUES (?, zeroblob(?)) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        await self._writer.write(lambda connection: connection.execute(sql, (_PROBE, bytes_count)), bytes_count)
+        await self._writer.write(lambda connection: connection.execute("DELETE FROM meta WHERE name = ?", (_PROBE,)))
 
     async def read_meta(self, name: str) -> bytes | None:
         """A value of the server itself, or None."""

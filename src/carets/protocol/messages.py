@@ -24,6 +24,8 @@ Nonce = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 SignalKind = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.\-]{1,32}\Z")]
 RoleName = Literal["viewer", "editor", "owner"]
 LineEnd = Literal["lf", "crlf"]
+FaultName = Literal["full", "read_only", "failing", "damaged", "stalled"]
+"""Why the server cannot save: its disk is full, is read-only, fails or does not answer; or its data are damaged."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -204,6 +206,8 @@ class Welcome(msgspec.Struct, tag_field="type", tag="welcome"):
     author: str
     """The member's own person, as chat names it."""
     limits: ClientLimits = ClientLimits()
+    fault: FaultName | None = None
+    """Why nothing can be saved at the moment."""
 
 
 class Files(msgspec.Struct, tag_field="type", tag="files", omit_defaults=True):
@@ -250,6 +254,12 @@ class WorkspaceNotice(msgspec.Struct, tag_field="type", tag="workspace"):
     title: str
 
 
+class StorageNotice(msgspec.Struct, tag_field="type", tag="storage"):
+    """The server cannot save, and why; with null, it can again."""
+
+    fault: FaultName | None
+
+
 class Pong(msgspec.Struct, tag_field="type", tag="pong"):
     """The answer to ping."""
 
@@ -273,7 +283,17 @@ class Draining(msgspec.Struct, tag_field="type", tag="draining"):
 
 
 Notice = (
-    Welcome | Files | Members | Saved | ChatNotice | SignalNotice | WorkspaceNotice | Pong | RefusedNotice | Draining
+    Welcome
+    | Files
+    | Members
+    | Saved
+    | ChatNotice
+    | SignalNotice
+    | WorkspaceNotice
+    | StorageNotice
+    | Pong
+    | RefusedNotice
+    | Draining
 )
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)

@@ -185,6 +185,13 @@ class Delivery:
         state_vector = self._open[seat.file_id].document.state_vector()
         member.outbox.put(member.dialect.message(seat.file_id, wire.encode_step_1(state_vector)))
 
+    def ask_for_gaps(self) -> None:
+        """Ask everybody for the edits that were not taken."""
+        for member in self._members.values():
+            for file_id in member.gaps:
+                if seat := member.seats.get(file_id):
+                    self.ask(seat)
+
     def drained(self, member: Member) -> None:
         """The member's line took everything: it may be written to again."""
         member.outbox.drained()

@@ -23,6 +23,7 @@ from carets.rooms import chores, imports
 from carets.rooms.files import FileTable
 from carets.rooms.links import Links
 from carets.rooms.room import Room
+from carets.rooms.storage import SENTENCES, Storage
 from carets.rooms.store import Batch, LinkRecord, WorkspaceRecord
 from carets.rooms.surroundings import Surroundings
 
@@ -47,6 +48,7 @@ class Lobby:
 
     def __init__(self, around: Surroundings) -> None:
         self.around = around
+        self.storage = Storage(around.store, self._storage_changed)
         self.rooms: dict[str, Room] = {}
         self.is_draining = False
         self.refusals: Counter[Code] = Counter()
@@ -75,12 +77,12 @@ class Lobby:
     async def _open(self, workspace_id: str) -> Room:
         if failed := self.rooms.pop(workspace_id, None):
             await failed.settle()
-        record = await self.around.store.load_workspace(workspace_id)
+        record = await self.storage.load_workspace(workspace_id)
         if record is None:
             raise Refused(Code.WORKSPACE_UNKNOWN)
         if record.deleted_at_ms is not None:
             raise Refused(Code.WORKSPACE_DELETED)
-        room = self.rooms[workspace_id] = Room(record, self.around)
+        room = self.rooms[workspace_id] = Room(record, self.around, self.storage)
         _log.info("room_opened", workspace=workspace_id, files=len(record.files))
         return room
 
@@ -102,7 +104,7 @@ class Lobby:
             files=made,
             links=[link.record for link in links.values()],
         )
-        await self.around.store.create_workspace(record, Batch(workspace_id, appends, at_ms=now_ms))
+        await self.storage.create_workspace(record, Batch(workspace_id, appends, at_ms=now_ms))
         self.around.audit.note("workspace_created", workspace=workspace_id, files=len(made))
         return record, links
 
@@ -117,7 +119,7 @@ class Lobby:
                 room = None
             kept: Room | WorkspaceRecord | None = room
             if kept is None and access.is_id(workspace_id):
-                kept = await self.around.store.load_workspace(workspace_id)
+                kept = await self.storage.load_workspace(workspace_id)
             if kept is None:
                 raise Refused(Code.WORKSPACE_UNKNOWN)
             links = kept.links if isinstance(kept, Room) else Links(kept.links)
@@ -132,7 +134,7 @@ class Lobby:
             if room is not None:
                 await room.restore()
             else:
-                await self.around.store.put_workspace(workspace_id, kept.title, None)
+                await self.storage.put_workspace(workspace_id, kept.title, None)
             self.around.audit.note("workspace_restored", workspace=workspace_id, link=link.link_id)
             return kept.title
 
@@ -143,6 +145,11 @@ class Lobby:
         label = access.clean_label(name, limits.TITLE_UNITS_MAX, role)
         record = LinkRecord(link_id, role, access.hash_key(key), label, self.around.now_ms(), expires_at_ms)
         return NewLink(record, key)
+
+    def _storage_changed(self) -> None:
+        for room in list(self.rooms.values()):
+            if room.failed is None:
+                room.storage_changed()
 
     def note(self, error: CaretsError) -> None:
         """Count a refusal, and tell it: to the audit log when it is one of rights, else to the log."""
@@ -191,12 +198,13 @@ class Lobby:
             for member in list(room.members.values()):
                 room.expel(member, Unavailable(Code.DRAINING))
             room.delivery.stop()
+        self.storage.stop()
 
     def unready_reasons(self) -> list[str]:
         """Why new members cannot be served; empty while they can."""
         reasons = ["draining"] if self.is_draining else []
-        if any(room.is_failing for room in self.rooms.values()):
-            reasons.append("commits fail")
+        if self.storage.fault is not None:
+            reasons.append(f"cannot save: {SENTENCES[self.storage.fault]}")
         return reasons
 
     def describe(self) -> dict[str, object]:
@@ -205,6 +213,7 @@ class Lobby:
             "rooms": [room.describe() for room in self.rooms.values()],
             "refusals": {int(code): count for code, count in self.refusals.items()},
             "draining": self.is_draining,
+            "storage": self.storage.describe(),
         }
 
 

@@ -9,6 +9,7 @@ Invariants:
   3. No method awaits between reading the room's state and changing it. `receive` and `request` are synchronous.
   4. One commit runs at a time. When it fails, the admitted state is the committed one again, and whoever has
      unsaved frames is closed.
+  5. While nothing can be saved nothing new is admitted: an edit waits like one with a gap, and is asked for later.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from carets.rooms.member import Member, Seat
 from carets.rooms.outbox import Outbox, Sink
 from carets.rooms.seats import Seats
 from carets.rooms.shelf import Shelf
+from carets.rooms.storage import RoomStorage, Storage
 from carets.rooms.store import LinkRecord, StoreFailed, WorkspaceRecord, may_be_kept
 from carets.rooms.surroundings import Surroundings
 
@@ -51,14 +53,14 @@ _FRAME_HEAD_BYTES = 16
 class Room:
     """One open workspace."""
 
-    def __init__(self, record: WorkspaceRecord, around: Surroundings) -> None:
+    def __init__(self, record: WorkspaceRecord, around: Surroundings, storage: Storage) -> None:
         self.id = record.workspace_id
         self.title = record.title
         self.created_at_ms = record.created_at_ms
         self.deleted_at_ms = record.deleted_at_ms
         self.members: dict[int, Member] = {}
         self.files = FileTable(record.files)
-        self.shelf = Shelf(self.id, around.store, self.files)
+        self.shelf = Shelf(self.id, storage, self.files)
         self.open_files = self.shelf.files
         self.links = Links(record.links)
         self.chat = Chat(record.chat)
@@ -66,8 +68,7 @@ class Room:
         self.seats = Seats(self.open_files, self.files, self.delivery)
         self.failed: Exception | None = None
         self.is_draining = False
-        self.is_failing = False
-        """Whether the last commit failed."""
+        self.storage = RoomStorage(storage)
         self._around = around
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
@@ -122,6 +123,7 @@ class Room:
             members=[other.record for other in self.members.values()],
             build=self._around.build,
             author=member.person,
+            fault=self.storage.fault,
         )
 
     def _whole_notices(self) -> dict[type[messages.Notice], Callable[[], messages.Notice]]:
@@ -131,6 +133,7 @@ class Room:
             messages.Members: lambda: messages.Members([each.record for each in self.members.values()], full=True),
             messages.ChatNotice: self.chat.tail,
             messages.WorkspaceNotice: lambda: messages.WorkspaceNotice(self.title),
+            messages.StorageNotice: lambda: messages.StorageNotice(self.storage.fault),
         }
 
     def leave(self, member: Member) -> None:
@@ -228,10 +231,11 @@ class Room:
             raise Refused(Code.ROLE_TOO_LOW, "a viewer cannot edit")
         if file.deleted:
             raise Refused(Code.FILE_DELETED)
-        admitted = file.gate.admit(update, seat.author)
+        is_held = not self.storage.is_writable and file.gate.has_news(update)
+        admitted = None if is_held else file.gate.admit(update, seat.author)
         if admitted is None:
             member.gaps.setdefault(file.id, member.received)
-            if not is_step_2:
+            if not is_step_2 and not is_held:
                 # A step 2 with a gap is all that its sender has: asking again would go round for ever.
                 self.delivery.ask(seat)
                 self.delivery.flush(member)
@@ -274,7 +278,7 @@ class Room:
             return
         try:
             self._do(member, request)
-        except Refused as refused:
+        except (Refused, Unavailable) as refused:
             file_id = getattr(request, "file_id", None)
             self.refuse(member, refused, file_id, getattr(request, "request", None))
 
@@ -332,9 +336,10 @@ class Room:
             self.seats.take(member, messages.OpenFile(file_id, 0))
 
     def _change_files(self, member: Member, request: messages.FileRequest) -> None:
-        """Admit a change of the list of files; it is told when it is committed. Raises: Refused."""
+        """Admit a change of the list of files; it is told when it is committed. Raises: Refused, StoreFailed."""
         if not member.may_write:
             raise Refused(Code.ROLE_TOO_LOW, "a viewer cannot change files")
+        self.storage.check()
         around = self._around
         records = self.files.change(request, around.now_ms(), lambda: around.entropy(8).hex())
         for record in records:
@@ -344,7 +349,8 @@ class Room:
         self._wake()
 
     def _post(self, member: Member, request: messages.Chat) -> None:
-        """Admit a message of the chat; it is told when it is committed. Raises: Refused."""
+        """Admit a message of the chat; it is told when it is committed. Raises: Refused, StoreFailed."""
+        self.storage.check()
         text, look = access.clean_message(request.text), (member.name, member.color)
         entry, is_new = self.chat.admit(self._around.now_ms(), member.person, look, text, request.nonce)
         self._pending.post(Post(member, request.request, entry, is_new))
@@ -369,10 +375,10 @@ class Room:
                 sealed = self._pending.seal(self.id, self._around.now_ms())
                 if not sealed.batch.is_empty:
                     try:
-                        await self._around.store.append(sealed.batch)
+                        await self.storage.shared.append(sealed.batch)
                     except StoreFailed as error:
-                        self.is_failing = True
-                        if await may_be_kept(self._around.store, sealed.batch, self.files.committed):
+                        self.storage.is_damaged |= error.fault == "damaged"
+                        if await may_be_kept(self.storage.shared, sealed.batch, self.files.committed):
                             self._drop(error, Code.UNAVAILABLE)
                             return
                         self._fall_back(sealed, error)
@@ -385,7 +391,6 @@ class Room:
 
     def _take_in(self, sealed: Sealed) -> None:
         """What is durable becomes the room's state; then it is told."""
-        self.is_failing = False
         for file, edits, append in sealed.edits:
             sizes = [len(edit.update) + _FRAME_HEAD_BYTES for edit in edits]
             large = max(sizes) > limits.PART_BYTES_MAX or sum(sizes) > limits.OUTBOX_BYTES_LAGGING
@@ -443,6 +448,8 @@ class Room:
         for member in list(self.members.values()):
             if member.has_unsaved:
                 self.expel(member, Unavailable(Code.UNAVAILABLE))
+        if self.storage.is_damaged:
+            self.storage_changed()
 
     def fail(self, error: Exception) -> None:
         """A mistake of ours: close everyone; the lobby drops the room, and the log makes it anew."""
@@ -461,6 +468,13 @@ class Room:
 
     # -- for the lobby and the edges
 
+    def storage_changed(self) -> None:
+        """Tell everybody that nothing can be saved, or that it can again; then ask for what was not admitted."""
+        self.delivery.notify(self.members.values(), messages.StorageNotice(self.storage.fault))
+        if self.storage.is_writable:
+            self.delivery.ask_for_gaps()
+        self.delivery.flush_all()
+
     @contextmanager
     def _call(self) -> Iterator[None]:
         """While a call is under way that will change the workspace, the room stays in memory."""
@@ -476,6 +490,7 @@ class Room:
             raise Refused(Code.WORKSPACE_DELETED)
         if self.is_draining or self.failed is not None:
             raise Unavailable(Code.DRAINING if self.is_draining else Code.UNAVAILABLE)
+        self.storage.check()
 
     async def import_files(self, author: str, files: Mapping[str, str]) -> list[FileRecord]:
         """Make files with their texts, all in one commit or none, durably. Raises: Refused, Unavailable."""
@@ -499,7 +514,7 @@ class Room:
         with self._call():
             async with self._record_turn:
                 self._check_open()
-                await self._around.store.put_workspace(self.id, title, None)
+                await self.storage.shared.put_workspace(self.id, title, None)
                 self.title = title
                 self._around.audit.note("workspace_renamed", workspace=self.id)
                 self.delivery.notify(self.members.values(), messages.WorkspaceNotice(title))
@@ -514,7 +529,7 @@ class Room:
             async with self._record_turn:
                 self._check_open()
                 now_ms = self._around.now_ms()
-                await self._around.store.put_workspace(self.id, self.title, now_ms)
+                await self.storage.shared.put_workspace(self.id, self.title, now_ms)
                 self.deleted_at_ms = now_ms
                 self._around.audit.note("workspace_deleted", workspace=self.id, members=len(self.members))
                 for member in list(self.members.values()):
@@ -524,13 +539,13 @@ class Room:
         """Take back the deletion of a workspace that is still in memory. Raises: StoreFailed."""
         with self._call():
             async with self._record_turn:
-                await self._around.store.put_workspace(self.id, self.title, None)
+                await self.storage.shared.put_workspace(self.id, self.title, None)
                 self.deleted_at_ms = None
 
     async def put_link(self, link: LinkRecord) -> None:
         """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, StoreFailed."""
         with self.links.coming(link):
-            await self._around.store.put_link(self.id, link)
+            await self.storage.shared.put_link(self.id, link)
         action: Action = "link_made" if link.revoked_at_ms is None else "link_revoked"
         self._around.audit.note(action, workspace=self.id, target=link.link_id, role=link.role)
         if link.revoked_at_ms is not None:

@@ -21,7 +21,8 @@ from carets.rooms import chores
 from carets.rooms import document as documents
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
-from carets.rooms.store import FileLog, Store, StoreFailed
+from carets.rooms.storage import Storage
+from carets.rooms.store import FileLog, StoreFailed
 
 _log = structlog.get_logger("carets.shelf")
 
@@ -29,7 +30,7 @@ _log = structlog.get_logger("carets.shelf")
 class Shelf:
     """The open files of one workspace."""
 
-    def __init__(self, workspace_id: str, store: Store, table: FileTable) -> None:
+    def __init__(self, workspace_id: str, store: Storage, table: FileTable) -> None:
         self.files: dict[int, OpenFile] = {}
         self._workspace_id = workspace_id
         self._store = store
@@ -120,6 +121,8 @@ class Shelf:
             self._checkpoint(file)
 
     def _checkpoint(self, file: OpenFile) -> None:
+        if not self._store.is_writable:
+            return
         file.checkpoint_running = True
         self._chore(self._put_checkpoint(file))
 

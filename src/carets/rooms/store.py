@@ -14,16 +14,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from carets.errors import Unavailable
+from carets.errors import Code, Unavailable
 from carets.protocol.access import RoleName
-from carets.protocol.messages import ChatRecord, FileRecord
+from carets.protocol.messages import ChatRecord, FaultName, FileRecord
 
 ROW_BYTES = 64
 """Bytes that anything kept counts for besides its update, text or path."""
 
 
 class StoreFailed(Unavailable):
-    """A store that could not keep or read something, whatever the reason."""
+    """A store that could not keep or read something.
+
+    `fault` is what ails the store itself; None where what was asked is at fault: it would fail on a sound store too.
+    """
+
+    def __init__(
+        self, code: Code, detail: str = "", *, fault: FaultName | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(code, detail, retry_after_s=retry_after_s)
+        self.fault = fault
 
 
 class LogEntry(NamedTuple):
@@ -175,6 +184,9 @@ class Store(Protocol):
 
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
         """Keep a new or changed link, durably."""
+
+    async def probe(self, bytes_count: int) -> None:
+        """Keep so many bytes durably, and let go of them: what comes next can be kept, too."""
 
 
 async def may_be_kept(store: Store, batch: Batch, committed: dict[int, FileRecord]) -> bool:

@@ -1,0 +1,73 @@
+"""What an error of SQLite says about the disk below it.
+
+Owns: telling a full disk from a read-only one, a failing one, and damaged data. Does not know: what was to be written.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import structlog
+
+from carets.errors import Code
+from carets.protocol.messages import FaultName
+from carets.rooms.store import StoreFailed
+
+_log = structlog.get_logger("carets.disk")
+
+_FAULTS: dict[int, FaultName] = {
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_READONLY: "read_only",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_NOTADB: "damaged",
+    sqlite3.SQLITE_IOERR: "failing",
+    sqlite3.SQLITE_CANTOPEN: "failing",
+    sqlite3.SQLITE_PERM: "failing",
+    sqlite3.SQLITE_BUSY: "failing",
+    sqlite3.SQLITE_NOMEM: "failing",
+    sqlite3.SQLITE_PROTOCOL: "failing",
+}
+"""By SQLite's primary result code; every other says that what was asked is wrong. Source: sqlite.org/rescode.html."""
+
+_ADVICE = "restore a backup of this file, or run `carets check` to see what is left of it"
+
+
+class Faults:
+    """The errors of one database file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._has_told_damage = False
+
+    def failure(self, error: Exception) -> StoreFailed:
+        """What a store raises for an error."""
+        fault = self._fault_of(error)
+        detail = error.detail if isinstance(error, StoreFailed) else f"{type(error).__name__}: {error}"
+        if fault == "damaged":
+            detail = f"its data are damaged ({error}), the operator should run `carets check`"
+            if not self._has_told_damage:
+                self._has_told_damage = True
+                _log.error("data_damaged", file=str(self._path), error=str(error), next_step=_ADVICE)
+        failure = StoreFailed(Code.UNAVAILABLE, detail, fault=fault)
+        failure.__cause__ = error
+        return failure
+
+    def _fault_of(self, error: Exception) -> FaultName | None:
+        if isinstance(error, StoreFailed):
+            return error.fault
+        if not isinstance(error, sqlite3.Error):
+            return None
+        fault = _FAULTS.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF)
+        # Calls that SQLite does not expect to meet a full disk report it as any other failure of theirs.
+        return self._look_at_disk() if fault == "failing" else fault
+
+    def _look_at_disk(self) -> FaultName:
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError:
+            return "failing"
+        if disk.f_flag & os.ST_RDONLY:
+            return "read_only"
+        return "failing" if disk.f_bavail else "full"
