@@ -7,7 +7,7 @@ Invariants:
   1. An update is admitted whole or not at all: every check comes before the first change of state.
   2. What is admitted continues the admitted state: its clocks do exactly, and all that it refers to exists.
   3. No admitted update refers between the two halves of a character, as far as its text was admitted here.
-  4. New structs under a client id come from the one person to whom the id belongs.
+  4. New structs under a client id come from the one person to whom the id belongs, or are carried (`Gate.carry`).
   5. The fast path is a shortcut only: a fresh `Author` takes the general path to the same verdict and the same state.
 
 Source: docs/ARCHITECTURE.md, "Admission".
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -199,12 +199,20 @@ class Gate:
     Args:
         owners: the person of each Yjs client id on record; ids of the document that have none belong to nobody.
         units_max: UTF-16 units of live text above which the document may not grow.
+        is_carrying: whether the window after the restore of an older backup is open at this moment.
     """
 
-    def __init__(self, owners: Mapping[int, str] | None = None, *, units_max: int = DOCUMENT_UNITS_MAX) -> None:
+    def __init__(
+        self,
+        owners: Mapping[int, str] | None = None,
+        *,
+        units_max: int = DOCUMENT_UNITS_MAX,
+        is_carrying: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.units = 0
         """Live UTF-16 units."""
         self._units_max = units_max
+        self._is_carrying = is_carrying
         self._lanes: dict[int, Lane] = {}
         self._owners = dict(owners or {})
         self._declared: dict[int, str] = {}
@@ -221,13 +229,14 @@ class Gate:
         *,
         declared: Mapping[int, str] | None = None,
         units_max: int = DOCUMENT_UNITS_MAX,
+        is_carrying: Callable[[], bool] = lambda: False,
     ) -> Gate:
         """The gate of a document of our own, from its whole encoded state.
 
         `declared` is what `Gate.declared` gave of the gate that this one replaces after a failed commit: members who
         stay do not declare again.
         """
-        gate = cls(owners, units_max=units_max)
+        gate = cls(owners, units_max=units_max, is_carrying=is_carrying)
         gate.replay(state)
         gate._declared.update(declared or {})
         return gate
@@ -261,7 +270,16 @@ class Gate:
                             return update
         return self._admit_any(update, author)
 
-    def _admit_any(self, update: bytes, author: Author) -> bytes | None:
+    def carry(self, update: bytes, author: Author) -> bytes | None:
+        """As `admit`, and while the window is open also what others typed: their browsers may never come back.
+
+        Carrying changes nobody's ids: those on record keep their person, and one that is on no record is nobody's until
+        somebody declares it, or types under it, while the window is open.
+        Source: docs/decisions/0014-backups-lineage-and-the-carry-window.md.
+        """
+        return self._admit_any(update, author, carries=self._is_carrying())
+
+    def _admit_any(self, update: bytes, author: Author, *, carries: bool = False) -> bytes | None:
         try:
             change = self._examine(update, trusted=False)
         except _GapError:
@@ -271,11 +289,11 @@ class Gate:
             return b""
         if change.units > 0 and self.units + change.units > self._units_max:
             raise Refused(Code.DOCUMENT_TOO_LARGE, f"{self._units_max} UTF-16 units")
-        self._claim(list(change.parts), author)
+        self._claim(list(change.parts), author, carries=carries)
         self._take_in(change)
-        if len(change.parts) == 1:
+        if len(change.parts) == 1 and self._owners.get(client := next(iter(change.parts))) == author.person:
             author.gate = self
-            author.lane = self._lanes[next(iter(change.parts))]
+            author.lane = self._lanes[client]
         admitted = update if change.is_whole else change.encode(update)
         if any(len(part.block.structs) > UNJOINED_STRUCTS_MAX for part in change.parts.values()):
             return join_structs(admitted)
@@ -327,14 +345,19 @@ class Gate:
         claims, self._claims = self._claims, []
         return claims
 
+    def _owner(self, client: int) -> str | None:
+        """Whose an id is, by use or by declaration; None for one that is new here."""
+        owner = self._owners.get(client)
+        if owner is None:
+            owner = self._declared.get(client)
+        return NOBODY if owner is None and client in self._lanes else owner
+
     def _unowned(self, clients: list[int], author: Author) -> list[int]:
         """Those of `clients` that are neither owned nor reserved; the others are the author's."""
         free: list[int] = []
         for client in clients:
-            owner = self._owners.get(client)
-            if owner is None:
-                owner = NOBODY if client in self._lanes else self._declared.get(client)
-            if owner is None:
+            owner = self._owner(client)
+            if owner is None or (owner == NOBODY and self._is_carrying()):
                 free.append(client)
             elif owner != author.person:
                 raise Refused(Code.CLIENT_ID_TAKEN, f"client id {client}")
@@ -342,10 +365,17 @@ class Gate:
             raise Refused(Code.CLIENT_IDS_TOO_MANY, f"{len(free)} new, {author.new_ids_left} left")
         return free
 
-    def _claim(self, clients: list[int], author: Author) -> None:
-        """Make the author's person the owner of all `clients` or of none: the last check and the first change."""
+    def _claim(self, clients: list[int], author: Author, *, carries: bool) -> None:
+        """Make the author's person the owner of all `clients` or of none: the last check and the first change.
+
+        Whoever carries becomes the owner of what they have declared only.
+        """
+        coming = 0
+        if carries:
+            coming = sum(self._owner(client) is None for client in clients)
+            clients = [client for client in clients if self._owner(client) == author.person]
         free = self._unowned(clients, author)
-        if free and len(self._owners) + len(free) > CLIENT_IDS_MAX:
+        if (free or coming) and max(len(self._owners), len(self._lanes)) + len(free) + coming > CLIENT_IDS_MAX:
             raise Refused(Code.CLIENT_IDS_TOO_MANY, f"{CLIENT_IDS_MAX} in one file")
         author.new_ids_left -= len(free)
         for client in clients:

@@ -10,6 +10,8 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from carets import limits
 from carets.errors import Code, Refused
 from carets.protocol import wire
@@ -25,10 +27,18 @@ from carets.rooms.store import Checkpoint, FileLog
 class OpenFile:
     """A document, its gate, and who is in it."""
 
-    def __init__(self, record: FileRecord, document: Document, log: FileLog) -> None:
+    def __init__(
+        self,
+        record: FileRecord,
+        document: Document,
+        log: FileLog,
+        *,
+        is_carrying: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.id = record.file_id
         self.document = document
-        self.gate = Gate.of(document.encode(), log.owners)
+        self._is_carrying = is_carrying
+        self.gate = Gate.of(document.encode(), log.owners, is_carrying=is_carrying)
         self.owners = dict(log.owners)
         self.former_client_ids = log.former_client_ids
         self.is_lineage_stale = False
@@ -77,7 +87,7 @@ class OpenFile:
             if seat.client_id is not None and seat.member.may_write and seat.member.dialect.has_notices:
                 # Its first use may be what was just forgotten.
                 declared.setdefault(seat.client_id, seat.author.person)
-        self.gate = Gate.of(self.document.encode(), self.owners, declared=declared)
+        self.gate = Gate.of(self.document.encode(), self.owners, declared=declared, is_carrying=self._is_carrying)
         self.admitted_seq = self.seq
 
     @property

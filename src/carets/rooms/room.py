@@ -60,7 +60,7 @@ class Room:
         self.deleted_at_ms = record.deleted_at_ms
         self.members: dict[int, Member] = {}
         self.files = FileTable(record.files)
-        self.shelf = Shelf(self.id, storage, self.files)
+        self.shelf = Shelf(self.id, storage, self.files, is_carrying=around.is_carrying)
         self.open_files = self.shelf.files
         self.links = Links(record.links)
         self.chat = Chat(record.chat)
@@ -232,7 +232,7 @@ class Room:
         if file.deleted:
             raise Refused(Code.FILE_DELETED)
         is_held = not self.storage.is_writable and file.gate.has_news(update)
-        admitted = None if is_held else file.gate.admit(update, seat.author)
+        admitted = None if is_held else (file.gate.carry if is_step_2 else file.gate.admit)(update, seat.author)
         if admitted is None:
             member.gaps.setdefault(file.id, member.received)
             if not is_step_2 and not is_held:

@@ -11,7 +11,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 import structlog
 
@@ -30,11 +30,19 @@ _log = structlog.get_logger("carets.shelf")
 class Shelf:
     """The open files of one workspace."""
 
-    def __init__(self, workspace_id: str, store: Storage, table: FileTable) -> None:
+    def __init__(
+        self,
+        workspace_id: str,
+        store: Storage,
+        table: FileTable,
+        *,
+        is_carrying: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.files: dict[int, OpenFile] = {}
         self._workspace_id = workspace_id
         self._store = store
         self._table = table
+        self._is_carrying = is_carrying
         self._loading: dict[int, asyncio.Task[None]] = {}
         self._chores: set[asyncio.Task[None]] = set()
 
@@ -70,7 +78,7 @@ class Shelf:
 
     async def _load(self, file_id: int) -> None:
         document, log = await self._read(file_id)
-        file = OpenFile(self._table.committed[file_id], document, log)
+        file = OpenFile(self._table.committed[file_id], document, log, is_carrying=self._is_carrying)
         file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
         self.files[file_id] = file
 

@@ -27,6 +27,12 @@ class Surroundings(NamedTuple):
     """Whether a hello without a key is let in as an editor."""
     quotas: limits.Quotas = limits.Quotas()
     audit: Audit = Audit()
+    carry_until_ms: int = 0
+    """Until when members may carry back what others typed, after the restore of an older backup; 0: never."""
+
+    def is_carrying(self) -> bool:
+        """Whether that is so now."""
+        return self.now_ms() < self.carry_until_ms
 
     def note_refusal(self, error: CaretsError, workspace_id: str) -> None:
         """Tell the audit log of a refusal inside a room, if it is one of rights; the member stays."""
