@@ -119,7 +119,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
     lobby = Lobby(around)
     listener = Listener(
         lobby,
-        Site(config.public_url, config.base_path, trusted_proxy=config.trusted_proxy),
+        Site(config.public_url, config.base_path, config.allow_origin, config.trusted_proxy),
         Steward(lobby, SqliteInventory(store)),
         tokens,
         metrics_open=config.metrics == "open" or config.is_loopback_only,

@@ -21,6 +21,7 @@ from carets.edges.admin import Admin
 from carets.edges.call import error_response
 from carets.edges.line import Heartbeat
 from carets.edges.monitor import Monitor
+from carets.edges.origin import Origins
 from carets.edges.pages import HEADERS, Pages
 from carets.edges.rest import Rest
 from carets.edges.site import Site
@@ -46,8 +47,9 @@ class Listener:
         self.heartbeat = Heartbeat()
         self._site = site
         self._lobby = lobby
+        self._origins = Origins(site)
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
-        app.on_response_prepare.append(_add_headers)
+        app.on_response_prepare.append(self._add_headers)
         routes = [
             *Rest(lobby, site, tokens.create).routes(),
             *Admin(steward, tokens.admin).routes(),
@@ -90,9 +92,11 @@ class Listener:
         visitor = meet(request, self._site.trusted_proxy)
         trace.begin(request, visitor.address)
         try:
-            if len(request.headers.getall("Host", [])) > 1 or not self._site.answers_to(visitor.host):
+            if not self._site.answers_to(visitor.host):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
-            return await handler(request)
+            self._origins.check(request, visitor)
+            preflight = self._origins.preflight(request)
+            return await handler(request) if preflight is None else preflight
         except CaretsError as error:
             self._lobby.note(error)
             return error_response(error)
@@ -102,14 +106,14 @@ class Listener:
             _log.error("request_failed", exc_info=error)
             return error_response(CaretsError(Code.INTERNAL))
 
+    async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        policy = response.headers.get("Content-Security-Policy", HEADERS["Content-Security-Policy"])
+        response.headers.update(HEADERS | {"Content-Security-Policy": policy})
+        self._origins.share(request, response)
+
 
 def _below(base_path: str, route: web.RouteDef) -> web.RouteDef:
     return web.RouteDef(route.method, base_path + route.path, route.handler, route.kwargs)
-
-
-async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    policy = response.headers.get("Content-Security-Policy", HEADERS["Content-Security-Policy"])
-    response.headers.update(HEADERS | {"Content-Security-Policy": policy})
 
 
 def _why_not(error: OSError, host: str, port: int) -> str:

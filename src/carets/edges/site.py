@@ -25,6 +25,8 @@ class Site(NamedTuple):
     """Scheme and host that are told to people; empty: whatever the request came by."""
     base_path: str = ""
     """The path before all others, such as ``/carets``; empty for none."""
+    allow_origin: tuple[str, ...] = ()
+    """Other sites whose pages may connect."""
     trusted_proxy: tuple[Network, ...] = ()
     """Whose ``X-Forwarded-*`` is believed."""
 
