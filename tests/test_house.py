@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("carets.rooms",),
     ("carets.engines",),
     ("carets.edges",),
-    ("carets.config", "carets.server", "carets.cli", "carets.__main__"),
+    ("carets.certificate", "carets.config", "carets.server", "carets.tls", "carets.cli", "carets.__main__"),
 )
 GROUND, START = 0, len(LAYERS) - 1
 

@@ -215,6 +215,8 @@ def test_what_a_client_sent_cannot_look_like_a_line_of_the_log() -> None:
         (Config(host="0.0.0.0"), "http://localhost:8040/#create=T"),
         (Config(host="0.0.0.0", create="open"), "http://localhost:8040/"),
         (Config(public_url="https://c.example"), "https://c.example/#create=T"),
+        (Config(tls="self-signed"), "https://127.0.0.1:8040/"),
+        (Config(tls_cert=Path("c"), tls_key=Path("k"), host="::"), "https://localhost:8040/#create=T"),
     ],
 )
 def test_the_address_has_the_create_token_where_it_is_needed(config: Config, address: str) -> None:

@@ -34,6 +34,7 @@ from carets.protocol import access
 from carets.rooms.lobby import Lobby
 from carets.rooms.steward import Steward
 from carets.rooms.surroundings import Surroundings
+from carets.tls import Tls
 
 _log = structlog.get_logger("carets.server")
 
@@ -50,6 +51,7 @@ class Running(NamedTuple):
     address: str
     """Where a browser finds it, with the create token in the fragment when one is needed."""
     port: int
+    tls: Tls | None = None
 
 
 def _escape(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -100,6 +102,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
 
 @contextlib.asynccontextmanager
 async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]:
+    tls = Tls.of(config)
     secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
     admin_token = await store.get_or_create_secret("admin_token", _new_token)
     create_token = await store.get_or_create_secret("create_token", _new_token)
@@ -125,11 +128,13 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         metrics_open=config.metrics == "open" or config.is_loopback_only,
     )
     try:
-        port = await listener.open(config.host, config.port)
+        port = await listener.open(config.host, config.port, tls.context if tls else None)
         async with asyncio.TaskGroup() as tasks:
             chores = [tasks.create_task(lobby.run()), tasks.create_task(listener.heartbeat.run())]
+            if tls is not None:
+                chores.append(tasks.create_task(tls.run()))
             try:
-                yield Running(lobby, tokens, _address(config, port, create_token.decode()), port)
+                yield Running(lobby, tokens, _address(config, port, create_token.decode()), port, tls)
             finally:
                 await lobby.drain()
                 for chore in chores:
@@ -144,7 +149,8 @@ def _new_token() -> bytes:
 
 def _address(config: Config, port: int, token: str) -> str:
     shown = f"[{config.host}]" if ":" in config.host else config.host
-    base = config.public_url or f"http://{'localhost' if config.host in _EVERYWHERE else shown}:{port}"
+    scheme = "https" if config.has_tls else "http"
+    base = config.public_url or f"{scheme}://{'localhost' if config.host in _EVERYWHERE else shown}:{port}"
     base += config.base_path
     return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
 
@@ -156,6 +162,10 @@ async def _serve(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     async with running(config) as server:
         print(f"Carets is at {server.address}", flush=True)
+        if server.tls is not None:
+            loop.add_signal_handler(signal.SIGHUP, server.tls.reload)
+            if server.tls.is_self_made:
+                print(f"Its certificate's SHA-256 is {server.tls.fingerprint}", flush=True)
         _log.info("serving", host=config.host, port=server.port, data=str(config.data), pid=os.getpid())
         await stop.wait()
         _log.info("draining", rooms=len(server.lobby.rooms))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -70,11 +71,11 @@ class Listener:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
 
-    async def open(self, host: str, port: int) -> int:
+    async def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Listen; port 0 takes any free one. Returns the port. Raises: Misconfigured."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, host, port, backlog=1024).start()
+            await web.TCPSite(self._runner, host, port, backlog=1024, ssl_context=tls).start()
         except OSError as error:
             raise Misconfigured(_why_not(error, host, port)) from error
         return int(self._runner.addresses[0][1])
