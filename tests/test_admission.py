@@ -539,12 +539,13 @@ def test_only_what_was_typed_one_behind_the_other_is_joined() -> None:
         item("c", (7, 3)),
         item(2, (7, 81)),
         item(3, (7, 83)),
-        item("é", (7, 86), (7, 5)),
-        item("😀", (7, 87), (7, 5)),
+        item("é", (7, 86), (8, 0)),
+        item("😀", (7, 87), (8, 0)),
     ]
-    admitted = Gate().admit(update(block(7, 0, *structs)), Author("person:ann"))
-    expected = [item("a" + "b" * 80), item("c", (7, 3)), item(5, (7, 81)), item("é😀", (7, 86), (7, 5))]
-    assert admitted == update(block(7, 0, *expected))
+    other = block(8, 0, item("z"))
+    admitted = Gate().admit(update(other, block(7, 0, *structs)), Author("person:ann"))
+    expected = [item("a" + "b" * 80), item("c", (7, 3)), item(5, (7, 81)), item("é😀", (7, 86), (8, 0))]
+    assert admitted == update(other, block(7, 0, *expected))
 
 
 def test_a_file_has_an_end_of_client_ids(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from tests.sessions import (
     utf16,
 )
 
+ROOT = Path(__file__).parent.parent
 TRACES = Path(__file__).parent.parent.parent / "shared" / "data" / "traces"
 TRACE_EDITS_MAX = 6_000
 SEED = st.integers(0, 2**32 - 1)
@@ -101,6 +103,19 @@ def test_a_gate_loaded_anew_gives_the_same_verdicts(seed: int) -> None:
         gate = Gate.of(doc.get_update(), owners)
     assert text_of(doc) == text_of(server.doc)
     assert state_of(gate) == state_of(server.gate)
+
+
+def test_people_in_real_yjs_who_undo_and_redo_are_always_admitted() -> None:
+    """Undoing gives units origins that no typing gives; on slow lines they meet what others typed meanwhile."""
+    script = [str(ROOT / ".venv/bin/node"), str(ROOT / "tests/honest.mjs"), str(ROOT / "web/node_modules"), "1", "25"]
+    sessions = json.loads(subprocess.run(script, check=True, capture_output=True).stdout)
+    assert len(sessions) == 25
+    for session in sessions:
+        server, authors = Server(), [Author(f"person:{at}") for at in range(3)]
+        for who, data in session["updates"]:
+            assert server.receive(bytes.fromhex(data), authors[who]) is not None
+        assert text_of(server.doc) == session["text"]
+        assert_agrees(server.gate, server)
 
 
 @pytest.mark.parametrize("name", ["automerge-paper", "rustcode", "seph-blog1", "friendsforever"])

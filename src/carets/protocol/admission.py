@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
-from carets.errors import Code, Refused, WireError
+from carets.errors import CaretsError, Code, Refused, WireError
 from carets.limits import (
     CLIENT_ID_MAX,
     CLIENT_IDS_MAX,
@@ -32,6 +32,7 @@ from carets.limits import (
     UNJOINED_STRUCTS_MAX,
 )
 from carets.protocol.intervals import Intervals, Range
+from carets.protocol.origins import Origins
 from carets.protocol.updates import (
     NONE,
     Block,
@@ -218,6 +219,7 @@ class Gate:
         self._declared: dict[int, str] = {}
         self._claims: list[tuple[int, str]] = []
         self._sets_known: dict[bytes, None] = {}
+        self._origins = Origins()
         self._is_wide = False
         """Whether any lane has characters of two units."""
 
@@ -280,16 +282,20 @@ class Gate:
         return self._admit_any(update, author, carries=self._is_carrying())
 
     def _admit_any(self, update: bytes, author: Author, *, carries: bool = False) -> bytes | None:
+        nodes = len(self._origins)
         try:
             change = self._examine(update, trusted=False)
-        except _GapError:
-            return None
-        if not change.parts and not change.deletions:
-            self._note(change)
-            return b""
-        if change.units > 0 and self.units + change.units > self._units_max:
-            raise Refused(Code.DOCUMENT_TOO_LARGE, f"{self._units_max} UTF-16 units")
-        self._claim(list(change.parts), author, carries=carries)
+            if not change.parts and not change.deletions:
+                self._note(change)
+                return b""
+            if change.units > 0 and self.units + change.units > self._units_max:
+                raise Refused(Code.DOCUMENT_TOO_LARGE, f"{self._units_max} UTF-16 units")
+            self._claim(list(change.parts), author, carries=carries)
+        except (CaretsError, _GapError) as error:
+            self._origins.cut_back(nodes)
+            if isinstance(error, _GapError):
+                return None
+            raise
         self._take_in(change)
         if len(change.parts) == 1 and self._owners.get(client := next(iter(change.parts))) == author.person:
             author.gate = self
@@ -315,10 +321,13 @@ class Gate:
 
         Raises: WireError as `admit` does.
         """
+        nodes = len(self._origins)
         try:
             change = self._examine(update, trusted=False)
         except _GapError:
             return True
+        finally:
+            self._origins.cut_back(nodes)
         return bool(change.parts or change.deletions)
 
     # -- whose client id is whose
@@ -397,7 +406,7 @@ class Gate:
     # -- the general path: read, compare, and only then change
 
     def _examine(self, update: bytes, *, trusted: bool) -> _Change:
-        """Read an update and find what is new of it. Changes nothing.
+        """Read an update and find what is new of it. Changes nothing but the origins, which the caller cuts back.
 
         Raises: WireError; _GapError.
         """
@@ -427,12 +436,11 @@ class Gate:
             part = _Part(block, known)
             change.survey(part)
             change.parts[block.client] = part
-        if not trusted:
-            self._walk(change)
+        self._walk(change, trusted)
         self._subtract(change, deletions, trusted)
         return change
 
-    def _walk(self, change: _Change) -> None:
+    def _walk(self, change: _Change, trusted: bool) -> None:
         """See that there is an order in which every struct finds what it refers to.
 
         As Yjs integrates: a stack of parts that wait for each other. A part that waits for one further down the stack
@@ -443,7 +451,7 @@ class Gate:
             stack = [(bottom, bottom.block.end)]
             while stack:
                 part, target = stack[-1]
-                waits_for = self._advance(part, target, change)
+                waits_for = self._advance(part, target, change, trusted)
                 if waits_for is None:
                     part.is_waiting = False
                     stack.pop()
@@ -457,23 +465,30 @@ class Gate:
                     raise WireError(Code.ILLEGAL_UPDATE, "its structs refer to each other in a circle")
                 stack.append((other, clock + 1))
 
-    def _advance(self, part: _Part, target: int, change: _Change) -> tuple[int, int] | None:
+    def _advance(self, part: _Part, target: int, change: _Change, trusted: bool) -> tuple[int, int] | None:
         """Go on in one part until `target` is reached (None), or a struct refers to what is not yet: that unit."""
         client, structs = part.block.client, part.block.structs
-        is_wide = self._is_wide or bool(change.highs)
+        is_wide = not trusted and (self._is_wide or bool(change.highs))
         while part.reached < target:
             clock, units, origin, origin_clock, right, right_clock, _, _, _ = structs[part.at]
-            # A struct that begins before what is known loses its head, and with it its origin.
-            if origin != NONE and clock >= part.known:
+            if clock < part.known:
+                # A struct that begins before what is known loses its head, and with it its origin.
+                origin, origin_clock = client, part.known - 1
+            elif origin != NONE:
                 if not self._is_there(origin, origin_clock, client, clock, change):
                     return origin, origin_clock
                 if is_wide and self._is_high(origin, origin_clock, change):
                     raise _split("an origin is the first half of a character")
+            left = None if origin == NONE else (origin, origin_clock)
             if right != NONE:
                 if not self._is_there(right, right_clock, client, clock, change):
                     return right, right_clock
                 if is_wide and self._is_high(right, right_clock - 1, change):
                     raise _split("a right origin is the second half of a character")
+                if not (trusted or self._origins.may_meet(left, (right, right_clock))):
+                    raise WireError(Code.ILLEGAL_UPDATE, "a struct between two units that were never neighbours")
+            if origin != client or origin_clock != part.reached - 1:
+                self._origins.hang(client, part.reached, left)
             part.reached = clock + units
             part.at += 1
         return None
