@@ -15,6 +15,7 @@ from pycrdt import Doc, Text
 
 from carets import limits
 from carets.errors import CaretsError, Code
+from carets.metrics import Metrics
 from carets.protocol import access, messages, wire
 from carets.protocol.dialect import CARETS, STOCK, Dialect
 from carets.protocol.messages import FaultName, FileRecord
@@ -280,7 +281,7 @@ class Stage:
         self.store = MemoryStore()
         self.now_ms = 1_000_000
         self._drawn = 0
-        self.around = Surroundings(self.store, lambda: self.now_ms, self._entropy, b"s" * 32, "build-1")
+        self.around = Surroundings(self.store, lambda: self.now_ms, self._entropy, b"s" * 32, "build-1", Metrics())
         self.lobby = Lobby(self.around)
         self.room: Room
 

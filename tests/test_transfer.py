@@ -337,7 +337,7 @@ async def test_a_file_that_cannot_be_read_gives_no_zip_that_looks_whole(
     monkeypatch.setattr(Room, "read_text", reading)
     with pytest.raises(aiohttp.ClientError):
         await place.zip()
-    assert server.lobby.refusals[Code.UNAVAILABLE] == 1
+    assert server.lobby.around.metrics.refusals[Code.UNAVAILABLE] == 1
     failing = 1  # before anything was sent, there is an answer to be had
     async with http.get(place.url("export.zip"), headers=place.bearer()) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (503, Code.UNAVAILABLE)
@@ -465,7 +465,7 @@ async def test_a_link_that_is_revoked_during_an_export_gets_nothing_more(
     with pytest.raises(aiohttp.ClientPayloadError):
         await place.zip("viewer")
     assert reads == [1, 2]
-    assert server.lobby.refusals[Code.LINK_REVOKED] == 1
+    assert server.lobby.around.metrics.refusals[Code.LINK_REVOKED] == 1
 
 
 async def test_an_export_takes_no_more_memory_for_more_files(

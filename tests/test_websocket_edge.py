@@ -14,6 +14,7 @@ from pycrdt import Doc, Text
 from carets import limits
 from carets.edges.line import Heartbeat, Line
 from carets.errors import Code, Unavailable
+from carets.metrics import Metrics
 from carets.protocol import wire
 from carets.server import Running
 from tests.peer import Peer, connect, create_workspace, join
@@ -220,7 +221,7 @@ class StageRequest:
 @pytest.fixture
 async def staged() -> AsyncIterator[tuple[Line, StageTransport, StageSocket]]:
     transport, socket = StageTransport(), StageSocket()
-    line = Line(StageRequest(transport), socket)  # type: ignore[arg-type]
+    line = Line(StageRequest(transport), socket, "carets.v1", Metrics())  # type: ignore[arg-type]
     line.heard_at_s = 0.0
     yield line, transport, socket
     await line.finish()
@@ -300,12 +301,12 @@ async def test_nothing_is_written_after_the_close(staged: Staged) -> None:
 async def test_a_ping_that_waits_does_not_hold_up_the_others(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
     line, _, socket = staged
     monkeypatch.setattr(socket, "ping", lambda: asyncio.Event().wait())
-    heartbeat = Heartbeat()
+    heartbeat = Heartbeat(Metrics())
     heartbeat.lines = {line}
     monkeypatch.setattr("carets.edges.line._LOOK_EVERY_S", 0)
     line.heard_at_s = asyncio.get_running_loop().time() - limits.PING_EVERY_S - 1
     looked: list[float] = []
-    other = Line(StageRequest(StageTransport()), StageSocket())  # type: ignore[arg-type]
+    other = Line(StageRequest(StageTransport()), StageSocket(), "carets.v1", Metrics())  # type: ignore[arg-type]
     monkeypatch.setattr(other, "look", looked.append)
     heartbeat.lines = {line, other}
     running = asyncio.create_task(heartbeat.run())

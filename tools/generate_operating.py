@@ -1,4 +1,4 @@
-"""Writes the tables of docs/OPERATING.md from the code: options, errors, limits.
+"""Writes the tables of docs/OPERATING.md from the code: options, metrics, errors, limits.
 
 ``python tools/generate_operating.py`` rewrites what stands between the markers; what people wrote stays.
 tests/test_docs.py fails while the page and the code disagree.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from carets import limits
 from carets.config import add_serve_options
+from carets.edges.exposition import FAMILIES, OF_PROCESSES
 from carets.errors import FINAL, TABLE
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "OPERATING.md"
@@ -76,6 +77,16 @@ def errors() -> str:
     return table(["number", "name", "text", "HTTP", "what the client does next"], rows)
 
 
+def metrics() -> str:
+    """Each metric that a scrape has, with its labels."""
+    ours = [(family.name, family.kind, family.meaning, family.labels) for family in FAMILIES]
+    rows = [
+        [f"`{name}`", kind, " ".join(f"`{label}`" for label in labels), meaning]
+        for name, kind, meaning, labels in (*ours, *OF_PROCESSES)
+    ]
+    return table(["metric", "type", "labels", "meaning"], rows)
+
+
 def unit_of(name: str) -> str:
     """The unit that a limit's name ends with."""
     if name in CHARACTERS:
@@ -106,7 +117,7 @@ def written(value: float) -> str:
     return f"{value:,}" if value < 2**40 else str(value)
 
 
-TABLES = {"options": options, "errors": errors, "limits": bounds}
+TABLES = {"options": options, "metrics": metrics, "errors": errors, "limits": bounds}
 
 
 def generate(page: str) -> str:

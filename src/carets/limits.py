@@ -207,6 +207,9 @@ ROOM_IDLE_S = 30.0
 DRAIN_S = 6.0
 """Seconds for the last commits and farewells at SIGTERM; closes and clients that do not answer take the rest of 10."""
 
+LOOP_HELD_S = 0.25
+"""Seconds for which the event loop may be held before the log tells what held it: everybody's typing waits for it."""
+
 # -- what an operator may set
 
 
@@ -241,7 +244,7 @@ assert 12 * CHAT_UNITS_MAX + KIB < FRAME_BYTES_MAX
 assert 6 * (CHAT_UNITS_MAX + NAME_UNITS_MAX) + KIB < CHAT_TAIL_BYTES <= OUTBOX_BYTES_FULL
 assert SIGNAL_BYTES_MAX + KIB < FRAME_BYTES_MAX
 assert 4 * SIGNAL_BYTES_MAX <= OUTBOX_BYTES_FULL
-assert PONG_WAIT_S < PING_EVERY_S
+assert LOOP_HELD_S < PONG_WAIT_S < PING_EVERY_S
 assert ADDRESS_CONNECTIONS_MAX < CONNECTIONS_MAX
 assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX
 assert PROBE_BYTES < BATCH_BYTES_MAX

@@ -30,6 +30,7 @@ from carets.engines.lock import DataDirectory
 from carets.engines.sqlite import SqliteStore
 from carets.engines.sqlite_inventory import SqliteInventory
 from carets.errors import Code, Misconfigured
+from carets.metrics import Metrics
 from carets.protocol import access
 from carets.rooms.lobby import Lobby
 from carets.rooms.steward import Steward
@@ -115,6 +116,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         entropy=secrets.token_bytes,
         secret=secret,
         build=page_build(),
+        metrics=Metrics(),
         is_open=config.open,
         quotas=config.quotas,
         audit=Audit(),
@@ -130,7 +132,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
     try:
         port = await listener.open(config.host, config.port, tls.context if tls else None)
         async with asyncio.TaskGroup() as tasks:
-            chores = [tasks.create_task(lobby.run()), tasks.create_task(listener.heartbeat.run())]
+            chores = [tasks.create_task(each.run()) for each in (lobby, listener.heartbeat, listener.pulse)]
             if tls is not None:
                 chores.append(tasks.create_task(tls.run()))
             try:

@@ -12,6 +12,7 @@ from random import Random
 
 from carets import limits
 from carets.errors import CaretsError, Code, WireError
+from carets.metrics import Metrics
 from carets.protocol import messages
 from carets.protocol.dialect import CARETS, STOCK
 from carets.rooms.lobby import Lobby
@@ -31,7 +32,9 @@ class Server:
     """One life of the server process, from start to crash."""
 
     def __init__(self, loop: VirtualLoop, chance: Random, store: MemoryStore, witness: Witness) -> None:
-        around = Surroundings(store, loop.now_ms, chance.randbytes, b"secret of the simulation", "simulation")
+        around = Surroundings(
+            store, loop.now_ms, chance.randbytes, b"secret of the simulation", "simulation", Metrics()
+        )
         self.lobby = Lobby(around)
         self.lines: dict[Line, Member | None] = {}
         self._witness = witness

@@ -21,6 +21,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from carets import limits
 from carets.errors import CaretsError, Code, Unavailable
+from carets.metrics import Metrics
 
 _CLOSE_WAIT_S = 2.0
 """Seconds for the peer to answer a close frame, and for the last bytes to leave."""
@@ -32,15 +33,18 @@ _LOOK_EVERY_S = 1.0
 class Line:
     """A member's way out, over a WebSocket that was upgraded."""
 
-    def __init__(self, request: web.Request, socket: web.WebSocketResponse) -> None:
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, door: str, metrics: Metrics) -> None:
+        """`door` is the subprotocol that is spoken here."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
         self.socket = socket
+        self.door = door
         self.on_drained: Callable[[], None] = lambda: None
         self.heard_at_s = asyncio.get_running_loop().time()
         self.was_pinged = False
         self.closed_with: CaretsError | None = None
+        self._metrics = metrics
         self._request = request
         self._transport = transport
         self._draining: asyncio.Task[None] | None = None
@@ -61,10 +65,16 @@ class Line:
             return 0
         self._transport.write(data)
         self._written += len(data)
+        self._metrics.written_bytes += len(data)
         waiting = self._transport.get_write_buffer_size()
         if waiting > limits.OUTBOX_BYTES_FULL and self._draining is None:
             self._draining = asyncio.create_task(self._drain())
         return waiting
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that were written and have not left."""
+        return self._transport.get_write_buffer_size()
 
     async def _drain(self) -> None:
         try:
@@ -79,6 +89,7 @@ class Line:
         """Send the close frame after all that was written, and end the connection."""
         if self.closed_with is None:
             self.closed_with = error
+            self._metrics.refusals[error.code] += 1
             self._closing = asyncio.create_task(self._close(error))
 
     async def _close(self, error: CaretsError) -> None:
@@ -138,8 +149,9 @@ class Line:
 class Heartbeat:
     """All lines of this process, looked at once a second by one task."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
         self.lines: set[Line] = set()
+        self.metrics = metrics
 
     async def run(self) -> None:
         """Look at every line, for ever."""
@@ -166,8 +178,9 @@ async def open_line(
         timeout=_CLOSE_WAIT_S,
     )
     await socket.prepare(request)
-    line = Line(request, socket)
+    line = Line(request, socket, protocol, heartbeat.metrics)
     heartbeat.lines.add(line)
+    heartbeat.metrics.connections_opened[protocol] += 1
     try:
         yield line
     finally:

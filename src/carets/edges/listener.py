@@ -20,10 +20,12 @@ from carets import limits
 from carets.edges import trace
 from carets.edges.admin import Admin
 from carets.edges.call import error_response
+from carets.edges.exposition import Exposition, new_registry
 from carets.edges.line import Heartbeat
 from carets.edges.monitor import Monitor
 from carets.edges.origin import Origins
 from carets.edges.pages import HEADERS, Pages
+from carets.edges.pulse import Pulse
 from carets.edges.rest import Rest
 from carets.edges.site import Site
 from carets.edges.tokens import Tokens
@@ -45,18 +47,20 @@ class Listener:
     def __init__(
         self, lobby: Lobby, site: Site, steward: Steward, tokens: Tokens, *, metrics_open: bool = False
     ) -> None:
-        self.heartbeat = Heartbeat()
+        self.heartbeat = Heartbeat(lobby.around.metrics)
+        self.pulse = Pulse(lobby.around.metrics)
         self._site = site
         self._lobby = lobby
         self._origins = Origins(site)
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
         app.on_response_prepare.append(self._add_headers)
+        exposition = Exposition(lobby, self.heartbeat, self.pulse, self._count_connections)
         routes = [
             *Rest(lobby, site, tokens.create).routes(),
             *Admin(steward, tokens.admin).routes(),
             *Transfer(lobby).routes(),
             *Pages(site).routes(),
-            *Monitor(lobby, is_open=metrics_open).routes(),
+            *Monitor(lobby, new_registry(exposition), None if metrics_open else tokens.admin).routes(),
             web.get("/ws/{workspace_id}", WebSocketDoor(lobby, self.heartbeat).handle),
             web.get("/yjs/{workspace_id}/{path:.+}", StockDoor(lobby, self.heartbeat).handle),
         ]
@@ -80,6 +84,9 @@ class Listener:
             raise Misconfigured(_why_not(error, host, port)) from error
         return int(self._runner.addresses[0][1])
 
+    def _count_connections(self) -> int:
+        return len(self._runner.server.connections) if self._runner.server is not None else 0
+
     async def close(self) -> None:
         """Stop listening and end what is still open."""
         await self._runner.cleanup()
@@ -100,6 +107,7 @@ class Listener:
             return await handler(request) if preflight is None else preflight
         except CaretsError as error:
             self._lobby.note(error)
+            self._lobby.around.metrics.refusals[error.code] += 1
             return error_response(error)
         except web.HTTPException:
             raise

@@ -8,24 +8,22 @@ Source: docs/OPERATING.md, "Health" and "Metrics".
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from carets.edges.call import answer
-from carets.errors import Code, Refused
+from carets.edges.tokens import Token
 from carets.rooms.lobby import Lobby
 
 
 class Monitor:
     """The routes for monitors."""
 
-    def __init__(self, lobby: Lobby, *, is_open: bool) -> None:
-        """`is_open` says whether anyone may read the numbers."""
+    def __init__(self, lobby: Lobby, registry: CollectorRegistry, token: Token | None) -> None:
+        """`token` opens the numbers; None where anyone may read them."""
         self._lobby = lobby
-        self._is_open = is_open
-        self._registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self._registry)
+        self._registry = registry
+        self._token = token
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of this edge."""
@@ -44,8 +42,8 @@ class Monitor:
         reasons = self._lobby.unready_reasons()
         return answer({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
-    async def metrics(self, _: web.Request) -> web.Response:
+    async def metrics(self, request: web.Request) -> web.Response:
         """The numbers, in Prometheus' text format. Raises: Refused."""
-        if not self._is_open:
-            raise Refused(Code.ADMIN_TOKEN_WRONG)
+        if self._token is not None:
+            self._token.check(request)
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -129,6 +129,7 @@ class Transfer:
                 raise
             if isinstance(error, CaretsError):
                 self._lobby.note(error)
+                self._lobby.around.metrics.refusals[error.code] += 1
             if not isinstance(error, Refused):
                 _log.error("export_failed", exc_info=error)
             _abort(request)

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from carets import limits
+from carets.metrics import Metrics
 from carets.protocol import messages, wire
 from carets.protocol.dialect import Dialect
 from carets.protocol.updates import decode_state_vector
@@ -33,12 +34,14 @@ class Delivery:
         open_files: dict[int, OpenFile],
         whole: Mapping[type[messages.Notice], Callable[[], messages.Notice]],
         fail: Callable[[Exception], None],
+        metrics: Metrics,
     ) -> None:
         """`whole` makes, for a kind of notice, the one that stands for all that a member missed; others it misses.
 
         `fail` is told what goes wrong in a turn or a tick of ours, where nobody waits who could be.
         """
         self._fail = fail
+        self._metrics = metrics
         self._members = members
         self._open = open_files
         self._whole = whole
@@ -89,9 +92,15 @@ class Delivery:
                 frames = built[member.dialect] = _Frames(member.dialect, file.id, edits)
             if own is None:
                 member.outbox.put(frames.whole)
+                frames.whole_puts += 1
             else:
                 for piece in frames.without(own):
                     member.outbox.put(piece)
+                    self._metrics.delivered_bytes += len(piece)
+                self._metrics.deliveries += len(edits) - len(own)
+        for frames in built.values():
+            self._metrics.deliveries += frames.whole_puts * len(edits)
+            self._metrics.delivered_bytes += frames.whole_puts * len(frames.whole)
 
     def notify(self, members: Iterable[Member], notice: messages.Notice) -> None:
         """Put a notice before members who take notices; who lags is told by `catch_up`."""
@@ -249,6 +258,8 @@ class Delivery:
         known = decode_state_vector(seat.behind.state_vector)
         message = file.step_2(known) if first_answer else wire.encode_update(document.encode_since(known))
         seat.answer_due = False
+        self._metrics.catch_ups += 1
+        self._metrics.catch_up_bytes += len(message)
         if first_answer and member.may_write:
             self.ask(seat)
         if len(message) > limits.PART_BYTES_MAX and member.dialect.has_parts:
@@ -331,12 +342,23 @@ class Delivery:
             member.outbox.put(built[dialect])
 
 
+_FRAME_HEAD_BYTES = 16
+"""Bytes before an update in a frame: file id, kind, step and length."""
+
+
+def is_large(edits: Sequence[Edit]) -> bool:
+    """Whether edits are too much for one write, so that they go as a catch-up, in parts."""
+    sizes = [len(edit.update) + _FRAME_HEAD_BYTES for edit in edits]
+    return max(sizes) > limits.PART_BYTES_MAX or sum(sizes) > limits.OUTBOX_BYTES_LAGGING
+
+
 class _Frames:
     """The frames of one broadcast in one dialect, built once, and where each begins."""
 
     def __init__(self, dialect: Dialect, file_id: int, edits: Sequence[Edit]) -> None:
         frames = [dialect.message(file_id, wire.encode_update(edit.update)) for edit in edits]
         self.whole = b"".join(frames)
+        self.whole_puts = 0
         self._starts = [0]
         for frame in frames:
             self._starts.append(self._starts[-1] + len(frame))

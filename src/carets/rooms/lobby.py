@@ -10,7 +10,6 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import NamedTuple
 
 import structlog
@@ -48,11 +47,9 @@ class Lobby:
 
     def __init__(self, around: Surroundings) -> None:
         self.around = around
-        self.storage = Storage(around.store, self._storage_changed)
+        self.storage = Storage(around.store, self._storage_changed, around.metrics)
         self.rooms: dict[str, Room] = {}
         self.is_draining = False
-        self.refusals: Counter[Code] = Counter()
-        """How often each number was given out, since the start."""
         self._opening: dict[str, asyncio.Task[Room]] = {}
         self._restoring = asyncio.Lock()
 
@@ -76,6 +73,7 @@ class Lobby:
 
     async def _open(self, workspace_id: str) -> Room:
         if failed := self.rooms.pop(workspace_id, None):
+            self.around.metrics.rooms_dropped += 1
             await failed.settle()
         record = await self.storage.load_workspace(workspace_id)
         if record is None:
@@ -83,6 +81,7 @@ class Lobby:
         if record.deleted_at_ms is not None:
             raise Refused(Code.WORKSPACE_DELETED)
         room = self.rooms[workspace_id] = Room(record, self.around, self.storage)
+        self.around.metrics.rooms_opened += 1
         _log.info("room_opened", workspace=workspace_id, files=len(record.files))
         return room
 
@@ -152,8 +151,7 @@ class Lobby:
                 room.storage_changed()
 
     def note(self, error: CaretsError) -> None:
-        """Count a refusal, and tell it: to the audit log when it is one of rights, else to the log."""
-        self.refusals[error.code] += 1
+        """Tell of a refusal: the audit log when it is one of rights, else the log."""
         if error.code in RIGHTS:
             self.around.audit.note("refused", error=str(error))
         else:
@@ -173,6 +171,7 @@ class Lobby:
             if self._may_go(room) and (room.failed is not None or is_idle):
                 room.delivery.stop()
                 del self.rooms[room.id]
+                self.around.metrics.rooms_dropped += room.failed is not None
                 _log.info("room_closed", workspace=room.id)
 
     def _may_go(self, room: Room) -> bool:
@@ -211,7 +210,7 @@ class Lobby:
         """For the operator."""
         return {
             "rooms": [room.describe() for room in self.rooms.values()],
-            "refusals": {int(code): count for code, count in self.refusals.items()},
+            "refusals": {int(code): count for code, count in self.around.metrics.refusals.items()},
             "draining": self.is_draining,
             "storage": self.storage.describe(),
         }

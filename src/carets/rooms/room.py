@@ -31,7 +31,7 @@ from carets.protocol.updates import decode_state_vector
 from carets.rooms import chores, imports, profile
 from carets.rooms.chat import Chat
 from carets.rooms.commit import FileOperation, Pending, Post, Sealed
-from carets.rooms.delivery import Delivery
+from carets.rooms.delivery import Delivery, is_large
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
 from carets.rooms.links import Links
@@ -44,10 +44,6 @@ from carets.rooms.store import LinkRecord, StoreFailed, WorkspaceRecord, may_be_
 from carets.rooms.surroundings import Surroundings
 
 _log = structlog.get_logger("carets.room")
-
-
-_FRAME_HEAD_BYTES = 16
-"""Bytes before an update in a frame: file id, kind, step and length."""
 
 
 class Room:
@@ -64,7 +60,7 @@ class Room:
         self.open_files = self.shelf.files
         self.links = Links(record.links)
         self.chat = Chat(record.chat)
-        self.delivery = Delivery(self.members, self.open_files, self._whole_notices(), self.fail)
+        self.delivery = Delivery(self.members, self.open_files, self._whole_notices(), self.fail, around.metrics)
         self.seats = Seats(self.open_files, self.files, self.delivery)
         self.failed: Exception | None = None
         self.is_draining = False
@@ -211,6 +207,7 @@ class Room:
     def _take_update(self, member: Member, file_id: int, seat: Seat | None, update: bytes, is_step_2: bool) -> None:
         """Admit an edit and queue it, or say why not. Every frame counts, whatever becomes of it."""
         member.received += 1
+        self._around.metrics.receive(len(update))
         try:
             if seat is None:
                 raise Refused(Code.FILE_NOT_OPEN)
@@ -392,9 +389,7 @@ class Room:
     def _take_in(self, sealed: Sealed) -> None:
         """What is durable becomes the room's state; then it is told."""
         for file, edits, append in sealed.edits:
-            sizes = [len(edit.update) + _FRAME_HEAD_BYTES for edit in edits]
-            large = max(sizes) > limits.PART_BYTES_MAX or sum(sizes) > limits.OUTBOX_BYTES_LAGGING
-            before = file.mark() if large else None
+            before = file.mark() if is_large(edits) else None
             file.commit([edit.update for edit in edits], append.claims)
             self.delivery.broadcast(file, edits, before)
             self.shelf.checkpoint_if_due(file)
@@ -559,6 +554,11 @@ class Room:
         return not self._pending and self._committing is None
 
     @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for the next commit."""
+        return self._pending.bytes_waiting
+
+    @property
     def is_full(self) -> bool:
         """Whether so much waits for the next commit that edges must read no further until `settle`."""
         return self._pending.bytes_waiting > limits.BATCH_BYTES_MAX
@@ -572,9 +572,8 @@ class Room:
         return not (self.members or self.open_files or self.shelf.is_busy or self._calls) and self.is_clean
 
     def _expel_expired(self) -> None:
-        now_ms = self._around.now_ms()
         for member in list(self.members.values()):
-            if self.links.has_expired(member.link_id, now_ms):
+            if self.links.has_expired(member.link_id, self._around.now_ms()):
                 self.expel(member, Refused(Code.LINK_EXPIRED))
 
     async def settle(self) -> None:

@@ -18,6 +18,7 @@ import structlog
 
 from carets import limits
 from carets.errors import Code
+from carets.metrics import Metrics
 from carets.protocol.messages import FaultName
 from carets.rooms import chores
 from carets.rooms.store import (
@@ -47,9 +48,10 @@ SENTENCES: dict[FaultName, str] = {
 class Storage:
     """A store and how it is."""
 
-    def __init__(self, store: Store, on_change: Callable[[], None]) -> None:
+    def __init__(self, store: Store, on_change: Callable[[], None], metrics: Metrics) -> None:
         """`on_change` is called whenever `fault` is another."""
         self._store = store
+        self._metrics = metrics
         self._on_change = on_change
         self._broken: FaultName | None = None
         self._stalled: set[object] = set()
@@ -146,16 +148,32 @@ class Storage:
 
     async def append(self, batch: Batch) -> None:
         """See `Store`."""
-        await self._write(lambda: self._store.append(batch), _bytes_of(batch))
+        await self._write(lambda: self._append(batch), _bytes_of(batch))
+
+    async def _append(self, batch: Batch) -> None:
+        metrics, mark = self._metrics, object()
+        began_s = metrics.commits_begun[mark] = metrics.clock()
+        try:
+            await self._store.append(batch)
+        except StoreFailed:
+            metrics.commits_failed += 1
+            raise
+        finally:
+            del metrics.commits_begun[mark]
+        metrics.commit_seconds.observe(metrics.clock() - began_s)
+        metrics.commit_updates.observe(sum(len(append.entries) for append in batch.appends))
+        metrics.commit_bytes.observe(_bytes_of(batch))
 
     async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
         """See `Store`."""
         size = len(checkpoint.state)
         await self._write(lambda: self._store.put_checkpoint(workspace_id, file_id, checkpoint), size)
+        self._metrics.checkpoints += 1
 
     async def quarantine(self, workspace_id: str, file_id: int, seq: int) -> None:
         """See `Store`."""
         await self._write(lambda: self._store.quarantine(workspace_id, file_id, seq))
+        self._metrics.quarantined += 1
 
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
         """See `Store`."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from carets import limits
 from carets.audit import Audit
 from carets.errors import RIGHTS, CaretsError
+from carets.metrics import Metrics
 from carets.rooms.store import Store
 
 
@@ -23,6 +24,7 @@ class Surroundings(NamedTuple):
     secret: bytes
     """Signs person tokens."""
     build: str
+    metrics: Metrics
     is_open: bool = False
     """Whether a hello without a key is let in as an editor."""
     quotas: limits.Quotas = limits.Quotas()
@@ -35,6 +37,7 @@ class Surroundings(NamedTuple):
         return self.now_ms() < self.carry_until_ms
 
     def note_refusal(self, error: CaretsError, workspace_id: str) -> None:
-        """Tell the audit log of a refusal inside a room, if it is one of rights; the member stays."""
+        """Count a refusal inside a room, and tell the audit log if it is one of rights; the member stays."""
+        self.metrics.refusals[error.code] += 1
         if error.code in RIGHTS:
             self.audit.note("refused", workspace=workspace_id, error=str(error))
