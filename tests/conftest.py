@@ -7,9 +7,12 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from carets.config import Config
 from carets.server import Running, running
+from tests.lonely import Lonely, left_alone
+from tests.stock_browser import why_no_browser
 
 TRACES = Path(__file__).parent.parent.parent / "shared" / "data" / "traces"
 
@@ -26,3 +29,15 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
     """An HTTP client."""
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+async def lonely(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Lonely | None]:
+    """A stock client that is alone from the run's first test on, if one of the tests will ask how it is."""
+    if why_no_browser() or not any(item.name.endswith("while_it_is_alone") for item in request.session.items):
+        yield None
+        return
+    async with left_alone(tmp_path_factory.mktemp("lonely") / "data") as lonely:
+        yield lonely

@@ -6,48 +6,22 @@ with awareness, with its BroadcastChannel between tabs, with silence and with ou
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from carets.server import Running
+from tests.lonely import ALONE_S, Lonely
 from tests.peer import connect, create_workspace
 from tests.serving import serving
-from tests.stock_browser import StockBrowser, Tab, stock_browser, why_no_browser
+from tests.stock_browser import StockBrowser, stock_browser, why_no_browser
 
 pytestmark = pytest.mark.skipif(bool(why_no_browser()), reason=why_no_browser())
 
-ALONE_S = 120.0
-"""Four times the silence after which y-websocket hangs up."""
-
 BACKOFFS_MS = 3_000
 """In this time a y-websocket that tries again tries four times: after 0.2, 0.4, 0.8 and 1.6 s."""
-
-
-class Lonely(NamedTuple):
-    """A tab that nobody else is with, and when it was synced."""
-
-    tab: Tab
-    since_s: float
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def lonely(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lonely]:
-    """It is left alone while the other tests of this module run."""
-    async with (
-        serving(tmp_path_factory.mktemp("lonely") / "data") as server,
-        stock_browser() as browser,
-        aiohttp.ClientSession() as http,
-    ):
-        workspace_id, keys = await create_workspace(http, server.url, {"a.py": "alone"})
-        tab = browser.open("lonely", server.url, workspace_id, "a.py", keys["editor"])
-        await tab.until_synced()
-        yield Lonely(tab, time.monotonic())
 
 
 @pytest.fixture
@@ -235,10 +209,9 @@ async def test_a_document_of_a_deleted_file_is_not_merged_into_its_successor(
 
 @pytest.mark.slow
 @pytest.mark.timeout(ALONE_S + 60)
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_a_stock_client_stays_connected_while_it_is_alone(lonely: Lonely) -> None:
     tab = lonely.tab
-    left_s = ALONE_S - (time.monotonic() - lonely.since_s)
-    await tab.let_pass(max(1, round(left_s * 1000)))
+    await tab.let_pass(max(1, round(lonely.left_s * 1000)))
     assert (tab.attempts, tab.lost) == (1, [])
     assert tab.is_synced
