@@ -87,7 +87,7 @@ async def test_nothing_is_created_while_draining(server: Running, url: str, http
         assert (await response.json())["error"]["code"] == Code.DRAINING
 
 
-async def test_a_body_that_cannot_be_unpacked_is_the_clients_mistake(url: str, http: aiohttp.ClientSession) -> None:
+async def test_a_body_that_comes_compressed_is_the_clients_mistake(url: str, http: aiohttp.ClientSession) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     async with http.post(url + "/api/workspaces", data=b"no gzip at all", headers=headers) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (400, Code.BODY_MALFORMED)

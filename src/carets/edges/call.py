@@ -62,6 +62,8 @@ async def body(request: web.Request, kind: type[_Body]) -> _Body:
     if request.content_type != "application/json":
         # A form on another site can post text or a form, never this.
         raise Refused(Code.BODY_MALFORMED, "Content-Type must be application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Refused(Code.BODY_MALFORMED, "a body must come as it is, not compressed")
     try:
         read = await request.read()
         # Each string that begins or ends has a quote that is not escaped; a backslash before it hides one of the two.
@@ -69,7 +71,7 @@ async def body(request: web.Request, kind: type[_Body]) -> _Body:
             raise Refused(Code.FILES_TOO_MANY, f"a body names at most {limits.FILES_MAX} files")
         return msgspec.json.decode(read, type=kind)
     except web.RequestPayloadError as error:
-        raise Refused(Code.BODY_MALFORMED, "the body cannot be unpacked, or ended too early") from error
+        raise Refused(Code.BODY_MALFORMED, "the body ended too early") from error
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -73,7 +73,14 @@ class Listener:
         # cannot read. What matters of them is told here, and by `_guard`.
         for name in ("aiohttp.websocket", "aiohttp.server"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=1.0,
+            handle_signals=False,
+            # aiohttp would unpack a body as it comes, before anyone has asked for it: 1 MB became 300 MB in memory.
+            auto_decompress=False,
+        )
 
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Listen; port 0 takes any free one. Returns the port. Raises: Misconfigured."""
