@@ -201,9 +201,10 @@ async def test_links_that_are_made_at_once_keep_to_their_limit(stage: Stage, mon
 
 
 async def test_refusals_are_counted(stage: Stage) -> None:
-    stage.lobby.note(Refused(Code.KEY_WRONG))
-    stage.lobby.note(Refused(Code.KEY_WRONG))
-    assert stage.lobby.describe()["refusals"] == {4421: 2}
+    ann = stage.join()
+    for _ in range(2):
+        stage.room.refuse(ann.member, Refused(Code.ROLE_TOO_LOW), None, None)
+    assert stage.lobby.describe()["refusals"] == {4424: 2}
 
 
 # -- deleted workspaces

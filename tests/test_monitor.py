@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -352,3 +354,80 @@ async def test_the_log_says_what_held_the_loop_and_for_which_workspace(
         assert line["seconds"] > limits.LOOP_HELD_S
         assert re.match(r"rooms/room\.py:\d+ receive < edges/websocket\.py:\d+ _serve", line["ran"]), line
         assert "secret" not in str(line)
+
+
+# -- what the server is at
+
+
+async def describe(http: aiohttp.ClientSession, server: Running, **query: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {server.tokens.admin.value}"}
+    url = f"http://127.0.0.1:{server.port}/api/admin/describe"
+    async with http.get(url, headers=headers, params=query) as response:
+        assert response.status == 200
+        told: dict[str, Any] = await response.json()
+        return told
+
+
+async def test_nobody_is_told_what_the_server_is_at_without_the_admin_token(
+    url: str, http: aiohttp.ClientSession
+) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        async with http.get(url + "/api/admin/describe", headers=headers) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (401, Code.ADMIN_TOKEN_WRONG)
+
+
+async def test_the_operator_is_told_what_the_server_is_at_and_nothing_of_what_people_do(
+    server: Running, url: str, http: aiohttp.ClientSession
+) -> None:
+    words = {"path": "secret-path.py", "text": "secret text", "title": "secret title", "name": "Secret Ann"}
+    workspace_id, keys = await create_workspace(http, url, {words["path"]: words["text"]}, title=words["title"])
+    async with connect(url, workspace_id, keys["editor"], name=words["name"]) as ann:
+        await ann.open_file(1)
+        await ann.until_saved()
+        told = await describe(http, server)
+        (room,) = told["rooms"]
+        assert room["workspace_id"] == workspace_id
+        (member,) = room["members"]["some"]
+        assert (member["role"], member["door"], member["files"], member["saved"]) == ("editor", "carets.v1", 1, 1)
+        (file,) = room["files"]["some"]
+        assert (file["file_id"], file["units"], file["seq"]) == (1, len(words["text"]), 1)
+        assert told["census"]["members"] == {"viewer": 0, "editor": 1, "owner": 0}
+        assert told["connections"]["carets.v1"] == 1
+        assert told["limits"]["members_max"] == limits.MEMBERS_MAX
+        assert (told["next"], told["reasons"], told["draining"]) == (None, [], False)
+        whole = json.dumps(told)
+        secrets = [*words.values(), *keys.values(), server.tokens.admin.value, ann.welcome["person"]]
+        assert not [word for word in secrets if word in whole]
+
+
+async def test_what_is_told_has_a_bound(
+    server: Running, url: str, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carets.rooms.lobby._TOLD_MAX", 2)
+    monkeypatch.setattr("carets.rooms.summary.TOLD_MAX", 1)
+    ids = sorted([(await create_workspace(http, url, {"a": "", "b": ""}))[0] for _ in range(5)])
+    for workspace_id in ids:
+        await server.lobby.enter(workspace_id)
+    record, links = await server.lobby.create("", {"a": "long", "b": ""})
+    ids = sorted([*ids, record.workspace_id])
+    async with (
+        connect(url, record.workspace_id, links["editor"].key) as ann,
+        connect(url, record.workspace_id, links["editor"].key) as bob,
+    ):
+        for peer in (ann, bob):
+            await peer.open_file(1)
+            await peer.open_file(2)
+            await peer.until_saved()
+        server.lobby.rooms[record.workspace_id].members[2].outbox.lagging = True
+        rooms: list[dict[str, Any]] = []
+        after: str | None = ""
+        while after is not None:
+            told = await describe(http, server, after=after)
+            assert len(told["rooms"]) <= 2
+            rooms += told["rooms"]
+            after = told["next"]
+    assert [room["workspace_id"] for room in rooms] == ids
+    (room,) = [room for room in rooms if room["workspace_id"] == record.workspace_id]
+    assert (room["members"]["count"], room["members"]["lagging"], room["files"]["count"]) == (2, 1, 2)
+    assert [member["member_id"] for member in room["members"]["some"]] == [2], "who lags comes first"
+    assert [file["file_id"] for file in room["files"]["some"]] == [1], "the larger comes first"

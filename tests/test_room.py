@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -508,8 +509,8 @@ async def test_a_draining_room_takes_nothing_new_and_says_so(stage: Stage) -> No
 
 async def test_a_member_is_described_for_the_operator(stage: Stage) -> None:
     ann: Actor = await stage.editor(1)
-    told = stage.room.describe()
-    assert (told["members"], told["lagging"], told["clean"]) == (1, 0, True)
+    told: dict[str, Any] = stage.room.describe()
+    assert (told["members"]["count"], told["members"]["lagging"], told["clean"]) == (1, 0, True)
     assert ann.member.record.name == "Guest 1"
     msgspec.json.encode([told, stage.lobby.describe(), ann.member.outbox.describe()])
 

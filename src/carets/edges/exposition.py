@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Literal, NamedTuple
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -33,6 +34,9 @@ from carets.rooms.lobby import Lobby
 Values = Iterable[tuple[Sequence[str], float]]
 """The values of a metric, each with its labels' words."""
 
+_DOORS = (CARETS.name, STOCK.name)
+"""Doors whose connections stay open."""
+
 
 class Sight(NamedTuple):
     """What there is to see at the moment of a scrape."""
@@ -49,14 +53,27 @@ class Sight(NamedTuple):
         """What was counted since the start."""
         return self.lobby.around.metrics
 
-    def open_by_door(self) -> Values:
+    def open_by_door(self) -> dict[str, int]:
         """Open connections by door; those of HTTP are all others."""
-        doors = [CARETS.name, STOCK.name]
-        counts = [sum(line.door == door for line in self.heartbeat.lines) for door in doors]
-        return [
-            *(((door,), count) for door, count in zip(doors, counts, strict=True)),
-            (("http",), max(0, self.connections - sum(counts))),
-        ]
+        counts = {door: sum(line.door == door for line in self.heartbeat.lines) for door in _DOORS}
+        return {**counts, "http": max(0, self.connections - sum(counts.values()))}
+
+    def describe(self) -> dict[str, object]:
+        """For the operator: the process as a whole."""
+        around = self.lobby.around
+        return {
+            "version": carets.__version__,
+            "build": around.build,
+            "uptime_s": round(self.pulse.uptime_s, 1),
+            "reasons": self.lobby.unready_reasons(),
+            "limits": asdict(around.quotas),
+            "connections": self.open_by_door(),
+            "census": asdict(self.census),
+            "loop_delay_max_s": round(self.pulse.delay_max_s, 4),
+            "loop_holds": self.counted.loop_holds,
+            "tasks": len(asyncio.all_tasks()),
+            "threads": threading.active_count(),
+        }
 
 
 class Family(NamedTuple):
@@ -78,8 +95,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("carets_build_info", "gauge", "1; what runs is in the labels: Carets' version, and the page's build.", lambda at: [((carets.__version__, at.lobby.around.build), 1)], ("version", "build")),
     Family("carets_uptime_seconds", "gauge", "Since this server began.", lambda at: at.pulse.uptime_s),
     Family("carets_ready", "gauge", "1 while `/readyz` says 200.", lambda at: not at.lobby.unready_reasons()),
-    Family("carets_connections", "gauge", "Connections that are open, by door.", Sight.open_by_door, ("door",)),
-    Family("carets_connections_opened_total", "counter", "WebSockets that were opened, by door.", lambda at: [((door,), at.counted.connections_opened[door]) for door in (CARETS.name, STOCK.name)], ("door",)),
+    Family("carets_connections", "gauge", "Connections that are open, by door.", lambda at: [((door,), count) for door, count in at.open_by_door().items()], ("door",)),
+    Family("carets_connections_opened_total", "counter", "WebSockets that were opened, by door.", lambda at: [((door,), at.counted.connections_opened[door]) for door in _DOORS], ("door",)),
     Family("carets_rooms", "gauge", "Workspaces in memory.", lambda at: at.census.rooms),
     Family("carets_rooms_opened_total", "counter", "Workspaces that were brought into memory.", lambda at: at.counted.rooms_opened),
     Family("carets_rooms_dropped_total", "counter", "Rooms that were dropped and made anew from the log: a bug, or a store that does not know what it kept. The log says which.", lambda at: at.counted.rooms_dropped),
@@ -139,9 +156,13 @@ class Exposition(Collector):
         self._pulse = pulse
         self._connections = connections
 
+    def look(self) -> Sight:
+        """What there is to see now."""
+        return Sight(self._lobby, self._heartbeat, self._pulse, self._connections(), take_census(self._lobby))
+
     def collect(self) -> Iterator[Metric]:
         """All families, with their values at this moment."""
-        sight = Sight(self._lobby, self._heartbeat, self._pulse, self._connections(), take_census(self._lobby))
+        sight = self.look()
         for family in FAMILIES:
             yield _metric(family, family.read(sight))
 
@@ -150,11 +171,10 @@ class Exposition(Collector):
         return ()
 
 
-def new_registry(exposition: Exposition | None = None) -> CollectorRegistry:
+def new_registry(exposition: Exposition) -> CollectorRegistry:
     """What is ours, and what is known of every process in Python."""
     registry = CollectorRegistry()
-    if exposition is not None:
-        registry.register(exposition)
+    registry.register(exposition)
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=registry)
     return registry

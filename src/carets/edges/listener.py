@@ -20,7 +20,7 @@ from carets import limits
 from carets.edges import trace
 from carets.edges.admin import Admin
 from carets.edges.call import error_response
-from carets.edges.exposition import Exposition, new_registry
+from carets.edges.exposition import Exposition
 from carets.edges.line import Heartbeat
 from carets.edges.monitor import Monitor
 from carets.edges.origin import Origins
@@ -60,7 +60,7 @@ class Listener:
             *Admin(steward, tokens.admin).routes(),
             *Transfer(lobby).routes(),
             *Pages(site).routes(),
-            *Monitor(lobby, new_registry(exposition), None if metrics_open else tokens.admin).routes(),
+            *Monitor(lobby, exposition, tokens.admin, metrics_open=metrics_open).routes(),
             web.get("/ws/{workspace_id}", WebSocketDoor(lobby, self.heartbeat).handle),
             web.get("/yjs/{workspace_id}/{path:.+}", StockDoor(lobby, self.heartbeat).handle),
         ]

@@ -1,17 +1,19 @@
-"""What a monitor asks: whether the process lives, whether it can serve, and its numbers.
+"""What a monitor and an operator ask: whether the process lives, whether it can serve, its numbers, what it is at.
 
-Owns: ``/healthz``, ``/readyz``, ``/metrics``, and who may read them. Does not know: what is counted, and how.
+Owns: ``/healthz``, ``/readyz``, ``/metrics``, ``/api/admin/describe``, and who may read them.
+Does not know: what is counted, and how.
 
-Source: docs/OPERATING.md, "Health" and "Metrics".
+Source: docs/OPERATING.md, "Health", "Metrics" and "What the server is at".
 """
 
 from __future__ import annotations
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from carets.edges.call import answer
+from carets.edges.exposition import Exposition, new_registry
 from carets.edges.tokens import Token
 from carets.rooms.lobby import Lobby
 
@@ -19,11 +21,13 @@ from carets.rooms.lobby import Lobby
 class Monitor:
     """The routes for monitors."""
 
-    def __init__(self, lobby: Lobby, registry: CollectorRegistry, token: Token | None) -> None:
-        """`token` opens the numbers; None where anyone may read them."""
+    def __init__(self, lobby: Lobby, exposition: Exposition, token: Token, *, metrics_open: bool) -> None:
+        """`token` opens what is not for everybody; the numbers are, where `metrics_open`."""
         self._lobby = lobby
-        self._registry = registry
+        self._exposition = exposition
+        self._registry = new_registry(exposition)
         self._token = token
+        self._metrics_open = metrics_open
 
     def routes(self) -> list[web.RouteDef]:
         """All routes of this edge."""
@@ -31,6 +35,7 @@ class Monitor:
             web.get("/healthz", self.health),
             web.get("/readyz", self.readiness),
             web.get("/metrics", self.metrics),
+            web.get("/api/admin/describe", self.describe),
         ]
 
     async def health(self, _: web.Request) -> web.Response:
@@ -44,6 +49,12 @@ class Monitor:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """The numbers, in Prometheus' text format. Raises: Refused."""
-        if self._token is not None:
+        if not self._metrics_open:
             self._token.check(request)
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    async def describe(self, request: web.Request) -> web.Response:
+        """What the server is at, and some rooms by their ids, and after which to go on. Raises: Refused."""
+        self._token.check(request)
+        rooms = self._lobby.describe(request.query.get("after", ""))
+        return answer({**self._exposition.look().describe(), **rooms})

@@ -5,10 +5,9 @@ Owns: the counts. Does not know: who asks, and how often.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
-from carets.protocol.access import RoleName
+from carets.protocol.access import Role, RoleName
 from carets.rooms.lobby import Lobby
 
 
@@ -17,7 +16,7 @@ class Census:
     """Rooms, and what is in them."""
 
     rooms: int = 0
-    members: Counter[RoleName] = field(default_factory=Counter)
+    members: dict[RoleName, int] = field(default_factory=lambda: {role.label: 0 for role in Role})
     lagging: int = 0
     documents: int = 0
     units: int = 0

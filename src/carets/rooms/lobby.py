@@ -10,6 +10,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+from heapq import nsmallest
 from typing import NamedTuple
 
 import structlog
@@ -33,6 +34,10 @@ _SWEEP_S = 5.0
 
 
 _DAY_MS = 24 * 3600 * 1000
+
+
+_TOLD_MAX = 100
+"""Rooms that are described at once: some hundred KB of JSON."""
 
 
 class NewLink(NamedTuple):
@@ -206,10 +211,12 @@ class Lobby:
             reasons.append(f"cannot save: {SENTENCES[self.storage.fault]}")
         return reasons
 
-    def describe(self) -> dict[str, object]:
-        """For the operator."""
+    def describe(self, after: str = "") -> dict[str, object]:
+        """For the operator: at most `_TOLD_MAX` rooms, those whose ids come after `after` in their order."""
+        ids = nsmallest(_TOLD_MAX, (id_ for id_ in self.rooms if id_ > after))
         return {
-            "rooms": [room.describe() for room in self.rooms.values()],
+            "rooms": [self.rooms[id_].describe() for id_ in ids],
+            "next": ids[-1] if len(ids) == _TOLD_MAX else None,
             "refusals": {int(code): count for code, count in self.around.metrics.refusals.items()},
             "draining": self.is_draining,
             "storage": self.storage.describe(),

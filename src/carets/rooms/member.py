@@ -100,6 +100,20 @@ class Member:
         """How many frames may be told saved once all that is admitted now is durable."""
         return min(self.gaps.values()) - 1 if self.gaps else self.received
 
+    def describe(self) -> dict[str, object]:
+        """For the operator."""
+        return {
+            "member_id": self.id,
+            "role": self.role.label,
+            "door": self.dialect.name,
+            "lagging": self.outbox.lagging,
+            "files": len(self.seats),
+            "behind": sum(seat.behind is not None for seat in self.seats.values()),
+            "received": self.received,
+            "saved": self.saved,
+            "gaps": len(self.gaps),
+        }
+
     @property
     def has_unsaved(self) -> bool:
         """Whether something that it sent is not durable yet."""

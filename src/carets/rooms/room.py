@@ -28,7 +28,7 @@ from carets.protocol.access import Role
 from carets.protocol.dialect import Dialect
 from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
-from carets.rooms import chores, imports, profile
+from carets.rooms import chores, imports, profile, summary
 from carets.rooms.chat import Chat
 from carets.rooms.commit import FileOperation, Pending, Post, Sealed
 from carets.rooms.delivery import Delivery, is_large
@@ -592,8 +592,8 @@ class Room:
         """For the operator."""
         return {
             "workspace_id": self.id,
-            "members": len(self.members),
-            "lagging": sum(member.outbox.lagging for member in self.members.values()),
-            "files": [file.describe() for file in self.open_files.values()],
+            "members": summary.of_members(self.members.values()),
+            "files": summary.of_files(self.open_files.values()),
+            "queued_bytes": self.queued_bytes,
             "clean": self.is_clean,
         }

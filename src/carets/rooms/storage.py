@@ -148,21 +148,18 @@ class Storage:
 
     async def append(self, batch: Batch) -> None:
         """See `Store`."""
-        await self._write(lambda: self._append(batch), _bytes_of(batch))
-
-    async def _append(self, batch: Batch) -> None:
-        metrics, mark = self._metrics, object()
+        metrics, mark, bytes_count = self._metrics, object(), _bytes_of(batch)
         began_s = metrics.commits_begun[mark] = metrics.clock()
         try:
-            await self._store.append(batch)
+            await self._write(lambda: self._store.append(batch), bytes_count)
         except StoreFailed:
             metrics.commits_failed += 1
             raise
         finally:
             del metrics.commits_begun[mark]
         metrics.commit_seconds.observe(metrics.clock() - began_s)
-        metrics.commit_updates.observe(sum(len(append.entries) for append in batch.appends))
-        metrics.commit_bytes.observe(_bytes_of(batch))
+        metrics.commit_updates.observe(sum([len(append.entries) for append in batch.appends]))
+        metrics.commit_bytes.observe(bytes_count)
 
     async def put_checkpoint(self, workspace_id: str, file_id: int, checkpoint: Checkpoint) -> None:
         """See `Store`."""
@@ -233,4 +230,4 @@ def failure_of(fault: FaultName) -> StoreFailed:
 
 
 def _bytes_of(batch: Batch) -> int:
-    return sum(len(entry.update) for append in batch.appends for entry in append.entries)
+    return sum([len(entry.update) for append in batch.appends for entry in append.entries])
