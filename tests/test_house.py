@@ -33,7 +33,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("carets.rooms",),
     ("carets.engines",),
     ("carets.edges",),
-    ("carets.certificate", "carets.config", "carets.server", "carets.tls", "carets.cli", "carets.__main__"),
+    (
+        "carets.audit_file",
+        "carets.certificate",
+        "carets.config",
+        "carets.logs",
+        "carets.server",
+        "carets.tls",
+        "carets.cli",
+        "carets.__main__",
+    ),
 )
 GROUND, START = 0, len(LAYERS) - 1
 
@@ -176,6 +185,17 @@ def doors_are_kept(sources: Sources) -> list[str]:
                 if within(name, package) and target in without
             ]
     return complaints
+
+
+def rooms_begin_tasks_of_nobody(sources: Sources) -> list[str]:
+    """Else a task inherits the connection of whoever happened to wake it (rooms/chores.py)."""
+    return [
+        f"{path}:{number} begins work by itself; rooms/chores.py does"
+        for path, text in sources.items()
+        if path.startswith("src/carets/rooms/") and not path.endswith("/chores.py")
+        for number, line in enumerate(text.splitlines(), 1)
+        if re.search(r"\b(create_task|ensure_future|call_soon|call_later|call_at)\(", line)
+    ]
 
 
 def imports_have_no_cycles(sources: Sources) -> list[str]:
@@ -328,6 +348,7 @@ RULES: list[tuple[Rule, dict[str, str], str]] = [
     (doors_are_kept, {"src/carets/rooms/room.py": "import pycrdt"}, "only carets.rooms.document"),
     (doors_are_kept, {"src/carets/protocol/wire.py": "import time"}, "does without"),
     (doors_are_kept, {"src/carets/rooms/room.py": "import aiohttp.web"}, "does without"),
+    (rooms_begin_tasks_of_nobody, {"src/carets/rooms/room.py": "task = asyncio.create_task(f())"}, "chores.py does"),
     (
         imports_have_no_cycles,
         {"src/carets/rooms/a.py": "from carets.rooms import b", "src/carets/rooms/b.py": "import carets.rooms.a"},

@@ -16,7 +16,7 @@ import pytest
 from carets import limits
 from carets.config import Config
 from carets.errors import Code
-from carets.server import _address, _escape
+from carets.server import _address
 from tests.peer import connect, create_workspace, join
 from tests.serving import ServerProcess, serving
 
@@ -200,11 +200,6 @@ async def test_every_log_line_is_an_event_and_none_has_a_key(tmp_path: Path, htt
 
 
 # -- small parts
-
-
-def test_what_a_client_sent_cannot_look_like_a_line_of_the_log() -> None:
-    event = _escape(None, "info", {"event": "refused", "error": "a\n2026 [info] forged \x1b[31m é", "count": 1})
-    assert event == {"event": "refused", "error": "a\\n2026 [info] forged \\x1b[31m é", "count": 1}
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ UNITS = {
     "ROOMS": "workspaces",
     "CONNECTIONS": "connections",
     "HOUR": "an hour",
+    "MINUTE": "a minute",
+    "ADDRESSES": "addresses",
+    "CHARACTERS": "characters",
 }
 """What a word in a limit's name says of its unit; the last such word counts."""
 

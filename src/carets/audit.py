@@ -35,7 +35,8 @@ Action = Literal[
 _log = structlog.get_logger("carets.audit")
 
 
-def _into_log(action: str, fields: dict[str, object]) -> None:
+def into_log(action: str, fields: dict[str, object]) -> None:
+    """Take an entry into the ordinary log."""
     _log.info(action, **fields)
 
 
@@ -45,7 +46,7 @@ class Audit:
     Without `take` it goes into the ordinary log, as the logger ``carets.audit``.
     """
 
-    def __init__(self, take: Callable[[str, dict[str, object]], None] = _into_log) -> None:
+    def __init__(self, take: Callable[[str, dict[str, object]], None] = into_log) -> None:
         self._take = take
 
     def note(self, action: Action, **fields: str | int) -> None:

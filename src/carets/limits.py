@@ -210,6 +210,26 @@ DRAIN_S = 6.0
 LOOP_HELD_S = 0.25
 """Seconds for which the event loop may be held before the log tells what held it: everybody's typing waits for it."""
 
+# -- logs
+
+LOG_LINES_PER_MINUTE = 600
+"""Lines of one event on one address in a minute: more than the connections it may have, which may all come at once."""
+
+LOG_REFUSALS_PER_MINUTE = 60
+"""Refusals told of one address in a minute: a flood of them writes some 30 MB a day, and its size is told."""
+
+LOG_EVENT_LINES_PER_MINUTE = 6_000
+"""Lines of one event in a minute, from wherever: the members of three full rooms. A flood writes 2 GB a day."""
+
+LOG_ADDRESSES_MAX = 10_000
+"""Pairs of event and address whose lines are counted apart in a minute; what is beyond is counted together."""
+
+LOG_VALUE_CHARACTERS_MAX = 1_000
+"""Characters of one value of a line: the longest path, and what is wrong with it."""
+
+LOG_TRACEBACK_CHARACTERS_MAX = 16_000
+"""Characters of a traceback: some hundred calls; its beginning and its end say most."""
+
 # -- what an operator may set
 
 
@@ -247,4 +267,7 @@ assert 4 * SIGNAL_BYTES_MAX <= OUTBOX_BYTES_FULL
 assert LOOP_HELD_S < PONG_WAIT_S < PING_EVERY_S
 assert ADDRESS_CONNECTIONS_MAX < CONNECTIONS_MAX
 assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX
+assert ADDRESS_CONNECTIONS_MAX < LOG_LINES_PER_MINUTE
+assert LOG_REFUSALS_PER_MINUTE < LOG_LINES_PER_MINUTE < LOG_EVENT_LINES_PER_MINUTE
+assert PATH_UNITS_MAX < LOG_VALUE_CHARACTERS_MAX
 assert PROBE_BYTES < BATCH_BYTES_MAX

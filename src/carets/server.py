@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
 import structlog
 import uvloop
 
-from carets import limits
+from carets import limits, logs
 from carets.audit import Audit
+from carets.audit_file import AuditFile
 from carets.config import Config
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
@@ -53,37 +53,14 @@ class Running(NamedTuple):
     """Where a browser finds it, with the create token in the fragment when one is needed."""
     port: int
     tls: Tls | None = None
+    audit_file: AuditFile | None = None
 
-
-def _escape(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Line ends and control characters written out: what a client sent must not look like a line of ours."""
-    for name, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[name] = repr(value)[1:-1]
-    return event
-
-
-def set_up_logging(form: str) -> None:
-    """One event a line, on standard error: words for people, or JSON."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    if form == "text":
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,  # others print local variables, keys among them
-        )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _escape,
-            *([structlog.processors.format_exc_info] if form == "json" else []),
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
-    )
+    def reload(self) -> None:
+        """Read anew what others may have replaced, and drop nobody."""
+        if self.tls is not None:
+            self.tls.reload()
+        if self.audit_file is not None:
+            self.audit_file.reopen()
 
 
 @contextlib.asynccontextmanager
@@ -93,16 +70,27 @@ async def running(config: Config) -> AsyncIterator[Running]:
     try:
         store = SqliteStore.open(config.data / DATA_FILE)
         try:
-            async with _serving(config, store) as server:
-                yield server
+            with _auditing(config) as audit_file:
+                async with _serving(config, store, audit_file) as server:
+                    yield server
         finally:
             await store.close()
     finally:
         directory.release()
 
 
+@contextlib.contextmanager
+def _auditing(config: Config) -> Iterator[AuditFile | None]:
+    file = AuditFile.open(config.audit_log) if config.audit_log is not None else None
+    try:
+        yield file
+    finally:
+        if file is not None:
+            file.close()
+
+
 @contextlib.asynccontextmanager
-async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]:
+async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | None) -> AsyncIterator[Running]:
     tls = Tls.of(config)
     secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
     admin_token = await store.get_or_create_secret("admin_token", _new_token)
@@ -119,7 +107,7 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
         metrics=Metrics(),
         is_open=config.open,
         quotas=config.quotas,
-        audit=Audit(),
+        audit=Audit() if audit_file is None else Audit(audit_file.take),
     )
     lobby = Lobby(around)
     listener = Listener(
@@ -135,8 +123,10 @@ async def _serving(config: Config, store: SqliteStore) -> AsyncIterator[Running]
             chores = [tasks.create_task(each.run()) for each in (lobby, listener.heartbeat, listener.pulse)]
             if tls is not None:
                 chores.append(tasks.create_task(tls.run()))
+            if audit_file is not None:
+                chores.append(tasks.create_task(logs.tell_left_out(audit_file.flow, audit_file.tell)))
             try:
-                yield Running(lobby, tokens, _address(config, port, create_token.decode()), port, tls)
+                yield Running(lobby, tokens, _address(config, port, create_token.decode()), port, tls, audit_file)
             finally:
                 await lobby.drain()
                 for chore in chores:
@@ -157,29 +147,33 @@ def _address(config: Config, port: int, token: str) -> str:
     return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, flow: logs.Flow) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(config) as server:
         print(f"Carets is at {server.address}", flush=True)
-        if server.tls is not None:
-            loop.add_signal_handler(signal.SIGHUP, server.tls.reload)
-            if server.tls.is_self_made:
-                print(f"Its certificate's SHA-256 is {server.tls.fingerprint}", flush=True)
+        if server.tls is not None and server.tls.is_self_made:
+            print(f"Its certificate's SHA-256 is {server.tls.fingerprint}", flush=True)
+        if server.tls is not None or server.audit_file is not None:
+            # Not otherwise: a terminal that is closed sends it, too.
+            loop.add_signal_handler(signal.SIGHUP, server.reload)
+        telling = asyncio.create_task(logs.tell_left_out(flow))
         _log.info("serving", host=config.host, port=server.port, data=str(config.data), pid=os.getpid())
         await stop.wait()
         _log.info("draining", rooms=len(server.lobby.rooms))
+    telling.cancel()
+    await asyncio.wait({telling})
     _log.info("stopped")
 
 
 def serve(config: Config) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status."""
-    set_up_logging(config.log)
+    flow = logs.set_up(config.log)
     try:
         sys.setswitchinterval(limits.THREAD_SWITCH_S)
-        uvloop.run(_serve(config))
+        uvloop.run(_serve(config, flow))
     except Misconfigured as error:
         print(f"carets: {error}", file=sys.stderr)
         return 2

@@ -54,7 +54,7 @@ async def enter(lobby: Lobby, request: web.Request, lowest: Role, otherwise: str
 def bearer(request: web.Request) -> str:
     """The key or token of the Authorization header; empty when there is none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    return trace.keep_out(token.strip()) if scheme.lower() == "bearer" else ""
 
 
 async def body(request: web.Request, kind: type[_Body]) -> _Body:

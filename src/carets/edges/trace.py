@@ -1,6 +1,7 @@
 """What every line of the log says of the connection or request on which it was written.
 
-Owns: those words: connection, address, request, workspace, link, member. Does not know: how lines are written.
+Owns: those words: connection, address, request, workspace, link, member; and what no line may show.
+Does not know: how lines are written.
 They are bound to the running task, and aiohttp gives each request a task of its own.
 
 Invariant: nothing that a client chose is among them, but the id of a workspace, in a form that no key has.
@@ -9,6 +10,7 @@ Invariant: nothing that a client chose is among them, but the id of a workspace,
 from __future__ import annotations
 
 import secrets
+from contextvars import ContextVar
 
 from aiohttp import hdrs, web
 from structlog.contextvars import bind_contextvars
@@ -17,6 +19,28 @@ from carets.audit import Audit
 from carets.edges.line import Line
 from carets.protocol import access
 from carets.rooms.member import Member
+
+_secrets: ContextVar[tuple[str, ...]] = ContextVar("secrets", default=())
+
+_SECRETS_MAX = 8
+"""How many a connection brings at most: a key, a person token, what stands in its place in a query and a header."""
+
+_SECRET_CHARACTERS_MIN = 16
+"""Shorter ones are no keys of ours, and would be struck out of ordinary words."""
+
+
+def keep_out(secret: str) -> str:
+    """No line of this connection shows `secret` from now on, whatever error quotes it."""
+    if len(secret) >= _SECRET_CHARACTERS_MIN:
+        _secrets.set((*_secrets.get()[-_SECRETS_MAX:], secret))
+    return secret
+
+
+def without_secrets(text: str) -> str:
+    """The text as a line of this connection may show it."""
+    for secret in _secrets.get():
+        text = text.replace(secret, "(secret)")
+    return text
 
 
 def begin(request: web.Request, address: str) -> None:

@@ -25,6 +25,7 @@ import structlog
 from aiohttp import web
 
 from carets import limits
+from carets.edges import trace
 from carets.edges.call import answer, body, enter
 from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access
@@ -90,7 +91,7 @@ class Transfer:
         await asyncio.to_thread(_check, asked.files, taken)
         # Meanwhile the room may have left memory, and the link may have been revoked.
         caller = await enter(self._lobby, request, Role.EDITOR, "viewers cannot import files")
-        person = access.read_person(self._lobby.around.secret, caller.room.id, asked.person)
+        person = access.read_person(self._lobby.around.secret, caller.room.id, trace.keep_out(asked.person))
         records = await caller.room.import_files(person or caller.person, asked.files)
         self._lobby.around.audit.note("files_imported", files=len(records), person=person or caller.person)
         return answer({"files": records}, 201)

@@ -40,6 +40,8 @@ class WebSocketDoor:
         async with open_line(request, self._heartbeat, CARETS.name, limits.FRAME_BYTES_MAX) as line:
             try:
                 hello = await _hello(line)
+                trace.keep_out(hello.key)
+                trace.keep_out(hello.person)
                 room = await self._lobby.enter(request.match_info["workspace_id"])
                 member = room.join(hello, CARETS, line)
             except CaretsError as error:

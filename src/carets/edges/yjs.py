@@ -77,10 +77,10 @@ async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
 
 def _key(request: web.Request, room: Room) -> str:
     """The key in the query or after ``yjs`` among the subprotocols. Raises: Refused OWNER_KEY_IN_QUERY."""
-    if key := request.query.get("key", ""):
+    if key := trace.keep_out(request.query.get("key", "")):
         link = room.find_link(key)
         if link is not None and link.role == "owner":
             raise Refused(Code.OWNER_KEY_IN_QUERY)
         return key
     offered = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    return next((word for word in offered if word and word != STOCK.name), "")
+    return trace.keep_out(next((word for word in offered if word and word != STOCK.name), ""))
