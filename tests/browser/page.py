@@ -19,7 +19,7 @@ from carets.protocol import wire
 WAIT_S = 20.0
 """How long a test waits for what must happen soon; it bounds a failure, not a success."""
 
-Light = Literal["connecting", "saved", "unsaved", "offline", "closed"]
+Light = Literal["connecting", "saved", "unsaved", "failing", "offline", "closed"]
 
 # Polling by timers, since animation frames rest in tabs that are not in front.
 _UNTIL = """async ([path, wanted, waitMs]) => {

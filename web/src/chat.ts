@@ -5,7 +5,7 @@
  *
  * Invariants:
  *   1. The log has no gap and no entry twice; what does not fit on takes its place instead.
- *   2. A message is sent again after a reconnect under the nonce that it had, so it is never kept twice.
+ *   2. A message is sent again after a reconnect, or when the server can save again, under the nonce that it had, so it is never kept twice.
  *   3. Whoever sends hears once: kept, refused, or closed.
  */
 
@@ -79,6 +79,18 @@ export class Chat {
   }
 
   refused(request: number, notice: RefusedNotice): void {
+    const message = this.#outgoing.find((each) => each.request === request);
+    // It waits as without a connection: the server tells when it can save again.
+    if (message !== undefined && notice.code === Code.UNAVAILABLE) message.request = null;
+    else this.#reject(request, notice);
+  }
+
+  /** The server can save again. */
+  writable(): void {
+    for (const message of this.#outgoing) if (message.request === null) this.#say(message);
+  }
+
+  #reject(request: number, notice: RefusedNotice): void {
     this.#settle(request)?.reject(new RefusedError(notice.code, `${notice.text} ${notice.next_step}`));
   }
 

@@ -29,6 +29,12 @@ export interface MemberRecord {
   readonly file_id: number | null;
 }
 
+/**
+ * Why the server cannot save: its disk is full, is read-only, fails or does not answer, or the workspace's data are
+ * damaged. `failing` is also how a reason of a newer server reads.
+ */
+export type Fault = "full" | "read_only" | "failing" | "damaged" | "stalled";
+
 /** One message of the workspace's chat. */
 export interface ChatRecord {
   /** From 1, without gaps in a workspace. */
@@ -82,6 +88,8 @@ export interface Welcome {
   members: MemberRecord[];
   build: string;
   limits: ClientLimits;
+  /** Why nothing can be saved at the moment. */
+  fault: Fault | null;
 }
 
 export interface ChatNotice {
@@ -110,6 +118,7 @@ export type Notice =
   | ChatNotice
   | { type: "signal"; member_id: number; kind: string; data: unknown }
   | { type: "workspace"; title: string }
+  | { type: "storage"; fault: Fault | null }
   | { type: "saved"; count: number }
   | { type: "pong" }
   | RefusedNotice
@@ -153,6 +162,8 @@ export function parseNotice(text: string): Notice | null {
       return { type, member_id: fields.count("member_id"), kind: fields.text("kind"), data: fields.any("data") };
     case "workspace":
       return { type, title: fields.text("title") };
+    case "storage":
+      return { type, fault: parseFault(fields) };
     case "saved":
       return { type, count: fields.count("count") };
     case "refused":
@@ -264,6 +275,14 @@ export function parseChat(value: unknown): ChatRecord {
   };
 }
 
+const FAULTS = ["full", "read_only", "failing", "damaged", "stalled"] as const;
+
+function parseFault(fields: Fields): Fault | null {
+  if (!fields.has("fault")) return null;
+  const told = fields.text("fault");
+  return FAULTS.find((one) => one === told) ?? "failing";
+}
+
 function parseWelcome(fields: Fields): Welcome {
   const limits = fields.inner("limits");
   return {
@@ -287,6 +306,7 @@ function parseWelcome(fields: Fields): Welcome {
       files_max: limits.count("files_max"),
       name_units_max: limits.count("name_units_max"),
     },
+    fault: parseFault(fields),
   };
 }
 

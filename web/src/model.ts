@@ -6,7 +6,7 @@
  */
 
 import type { Doc, Text } from "yjs";
-import type { ChatRecord, ClientLimits, FileRecord, LineEnd, MemberRecord, Role } from "./messages";
+import type { ChatRecord, ClientLimits, Fault, FileRecord, LineEnd, MemberRecord, Role } from "./messages";
 import type { Observable } from "./observable";
 
 /** Where the connection stands. `closed` is for good: the page does not try again by itself. */
@@ -29,6 +29,8 @@ export type Light =
   | { readonly kind: "connecting"; readonly count: number; readonly kept: boolean }
   | { readonly kind: "saved" }
   | { readonly kind: "unsaved"; readonly count: number; readonly kept: boolean }
+  /** Connected, and the server cannot save: edits go up by themselves when it can. */
+  | { readonly kind: "failing"; readonly count: number; readonly kept: boolean; readonly fault: Fault }
   | { readonly kind: "offline"; readonly count: number; readonly kept: boolean }
   | { readonly kind: "closed"; readonly count: number; readonly kept: boolean; readonly reason: string };
 

@@ -5,7 +5,7 @@
  * Does not know: sockets, bytes, how a document is brought level.
  *
  * Invariants:
- *   1. The light is `saved` only while connected, when every local edit of this page, and of dead pages that it follows,
+ *   1. The light is `saved` only while connected to a server that can save, when every local edit of this page, and of dead pages that it follows,
  *      was counted in a `saved` of this or an earlier connection, and when nothing is set aside.
  *   2. The list of files never goes back: an answer by HTTP adds what the connection has not told yet, and changes nothing.
  */
@@ -24,6 +24,7 @@ import { keepPerson, personToken, rememberVisit } from "./links";
 import { Memory } from "./memory";
 import type {
   ClientLimits,
+  Fault,
   FileRecord,
   LineEnd,
   MemberRecord,
@@ -108,6 +109,8 @@ export class WorkspaceSession implements Session {
   #place: number | null = null;
   #rescuing: Promise<Rescuer> | null = null;
   #wasWelcomed = false;
+  /** Why the server cannot save. */
+  #fault: Fault | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -374,6 +377,7 @@ export class WorkspaceSession implements Session {
     this.me.set({ memberId: welcome.member_id, name: welcome.name, color: welcome.color });
     this.author.set(welcome.author);
     this.limits.set(welcome.limits);
+    this.#fault = welcome.fault;
     this.title.set(welcome.title);
     this.role.set(welcome.role);
     this.members.set(new Map(welcome.members.map((member) => [member.member_id, member])));
@@ -406,6 +410,11 @@ export class WorkspaceSession implements Session {
         this.title.set(news.title);
         this.#rememberVisit();
         this.#rememberWorkspace();
+        return;
+      case "storage":
+        this.#fault = news.fault;
+        if (this.#fault === null) this.#chat.writable();
+        this.#relight();
         return;
       case "refused":
         this.#takeRefusal(news);
@@ -517,6 +526,7 @@ export class WorkspaceSession implements Session {
     if (status.kind === "closed") return { kind: "closed", count, kept, reason: status.reason };
     if (status.kind === "offline") return { kind: "offline", count, kept };
     if (status.kind === "connecting" || !this.#claims.isKnown) return { kind: "connecting", count, kept };
+    if (this.#fault !== null) return { kind: "failing", count, kept, fault: this.#fault };
     return count === 0 ? { kind: "saved" } : { kind: "unsaved", count, kept };
   }
 }

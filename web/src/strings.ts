@@ -3,7 +3,7 @@
  *
  * Owns: the words. Does not know: where they stand. What the server sends along (refusals) comes in its own words.
  */
-import type { Role } from "./messages";
+import type { Fault, Role } from "./messages";
 
 function counted(count: number, one: string, many: string): string {
   return count === 1 ? `1 ${one}` : `${count} ${many}`;
@@ -13,6 +13,15 @@ export const edits = (count: number): string => counted(count, "edit", "edits");
 
 /** Where unsaved edits are: in this browser's storage, on their way there, or in this tab and nowhere else. */
 export type Keeping = "kept" | "writing" | "tab";
+
+/** Why the server cannot save, in a word or two and in a sentence's end. */
+const FAULTS: Readonly<Record<Fault, { short: string; long: string }>> = {
+  full: { short: "disk full", long: "its disk is full" },
+  read_only: { short: "disk read-only", long: "its disk is read-only" },
+  failing: { short: "disk fails", long: "its disk fails" },
+  damaged: { short: "data damaged", long: "this workspace’s data on it are damaged" },
+  stalled: { short: "disk hangs", long: "its disk does not answer" },
+};
 
 /** Nothing is said while they are on their way into storage. */
 function whereKept(before: string, keeping: Keeping): string {
@@ -461,6 +470,9 @@ export const strings = {
     saving: "Saving…",
     unsaved: (count: number, keeping: Keeping): string =>
       `${edits(count)} not saved yet${keeping === "tab" ? ", only in this tab" : ""}`,
+    failingSaved: (fault: Fault): string => `Cannot save (${FAULTS[fault].short})`,
+    failing: (fault: Fault, count: number, keeping: Keeping): string =>
+      `Cannot save (${FAULTS[fault].short}): ${edits(count)}${whereKept(" ", keeping)}`,
     offlineSaved: "Offline, all saved",
     offline: (count: number, keeping: Keeping): string => `Offline${whereKept(", ", keeping)} · ${edits(count)}`,
     broken: "A view broke",
@@ -474,6 +486,12 @@ export const strings = {
       unsaved: "The server has not confirmed these edits yet. They are also kept in this browser.",
       unsavedTab:
         "The server has not confirmed these edits yet, and this browser cannot keep them: leave the tab open.",
+      failing:
+        "The server answers and cannot save. You can go on typing: edits are kept in this browser and go up by themselves when it can.",
+      failingTab:
+        "The server answers and cannot save, and this browser cannot keep edits: leave the tab open until the light is green.",
+      failingDamaged:
+        "What the server has of this workspace is damaged: tell whoever runs it. Edits are kept in this browser until it is repaired.",
       offline: "No connection. You can go on typing: edits are kept in this browser and go up when the server answers.",
       offlineTab: "No connection, and this browser cannot keep edits: leave the tab open until the server answers.",
       closed: "The server has ended this session.",
@@ -766,6 +784,10 @@ export const strings = {
     reloadWait: "Reload (when all is saved)",
     closed: (reason: string): string => `The session has ended: ${reason}`,
     offlineTab: "No connection, and this browser cannot keep edits: leave this tab open.",
+    failing: (fault: Fault): string => `The server cannot save: ${FAULTS[fault].long}.`,
+    failingDetail: "Go on typing: edits are kept here and go up by themselves. New files and chat wait.",
+    failingDamaged: "Tell whoever runs it. Edits are kept here until it is repaired.",
+    failingTab: "This browser cannot keep edits either: leave this tab open.",
     dismiss: "Dismiss",
   },
   setAside: {

@@ -33,6 +33,12 @@ test("chat, signals, titles and places are read", () => {
   });
 });
 
+test("why the server cannot save is read, a reason of a newer server too", () => {
+  expect(parseNotice('{"type":"storage","fault":"full"}')).toEqual({ type: "storage", fault: "full" });
+  expect(parseNotice('{"type":"storage","fault":"on fire"}')).toEqual({ type: "storage", fault: "failing" });
+  expect(parseNotice('{"type":"storage","fault":null}')).toEqual({ type: "storage", fault: null });
+});
+
 test("fields and types of a newer server are passed over", () => {
   expect(parseNotice('{"type":"saved","count":3,"when":"now"}')).toEqual({ type: "saved", count: 3 });
   expect(parseNotice('{"type":"fireworks"}')).toBeNull();
@@ -58,6 +64,7 @@ test.each([
   '{"type":"chat","entries":{}}',
   '{"type":"signal","member_id":"1","kind":"x","data":1}',
   '{"type":"workspace","title":7}',
+  '{"type":"storage","fault":7}',
   '{"type":"refused","code":4400}',
 ])("%s is a WireError", (text) => {
   expect(() => parseNotice(text)).toThrow(WireError);

@@ -3,7 +3,7 @@
  */
 
 import * as Y from "yjs";
-import type { ChatRecord, FileRecord, Request, Role } from "../src/messages";
+import type { ChatRecord, Fault, FileRecord, Request, Role } from "../src/messages";
 import {
   type Bytes,
   decodeAwareness,
@@ -36,6 +36,8 @@ export interface TestMember {
   gapAt: number | null;
   readonly seats: Map<number, Seat>;
   readonly inbox: PartsInbox;
+  /** Files of which something was held while nothing could be saved. */
+  readonly held: Set<number>;
 }
 
 interface TestFile {
@@ -67,6 +69,8 @@ export class Room {
   isEager = false;
   /** Refuse updates of a file with this code. */
   readonly refusing = new Map<number, number>();
+  /** Why nothing can be saved; set it by `setFault`. */
+  fault: Fault | null = null;
   #waiting: (() => void)[] = [];
   #ids = 0;
 
@@ -107,6 +111,16 @@ export class Room {
     for (const run of this.#waiting.splice(0)) run();
   }
 
+  /** From here on nothing can be saved, or all can again: then what was held is asked for. */
+  setFault(fault: Fault | null): void {
+    this.fault = fault;
+    for (const member of this.members) {
+      this.notify(member, { type: "storage", fault });
+      for (const fileId of fault === null ? member.held : []) this.#ask(member, fileId);
+      if (fault === null) member.held.clear();
+    }
+  }
+
   accept(socket: TestSocket): void {
     const member: TestMember = {
       socket,
@@ -120,6 +134,7 @@ export class Room {
       gapAt: null,
       seats: new Map(),
       inbox: new PartsInbox(),
+      held: new Set(),
     };
     socket.onSend = (data) => {
       if (this.isSilent) return;
@@ -223,6 +238,7 @@ export class Room {
       files: [...this.files.values()].map((file) => file.record),
       members: this.members.map((one) => ({ member_id: one.id, name: one.name, color: "#1d4ed8", role: one.role })),
       build: this.build,
+      fault: this.fault,
       limits: {
         ...{ part_bytes_max: 65536, update_bytes_max: 2 ** 26, document_units_max: 2 ** 25 },
         ...{ presence_bytes_max: 4096, files_max: 5000, name_units_max: 40 },
@@ -241,6 +257,10 @@ export class Room {
     const answer = request === undefined ? {} : { request };
     if (member.role === "viewer") {
       this.refuse(member, 4424, answer);
+      return;
+    }
+    if (this.fault !== null) {
+      this.refuse(member, 4500, answer);
       return;
     }
     const author = `person:${member.person}`;
@@ -383,18 +403,22 @@ export class Room {
     member.received++;
     const frame = member.received;
     const code = this.#whyNot(member, fileId, seat, update);
+    const isHeldBack = this.fault !== null && this.#hasNews(fileId, update);
     if (code !== 0) {
       if (seat !== undefined) seat.isBlocked = true;
       this.refuse(member, code, { file_id: fileId, frame });
     } else if (seat?.isBlocked !== true) {
-      if (this.#hasGap(fileId, update)) {
+      if (isHeldBack) {
         member.gapAt ??= frame;
-        this.#send(member, fileId, encodeStep1(Y.encodeStateVector(this.file(fileId).doc)));
+        member.held.add(fileId);
+      } else if (this.#hasGap(fileId, update)) {
+        member.gapAt ??= frame;
+        this.#ask(member, fileId);
       } else if (isStep2) {
         member.gapAt = null;
       }
     }
-    const isTaken = code === 0 && seat?.isBlocked !== true;
+    const isTaken = code === 0 && !isHeldBack && seat?.isBlocked !== true;
     this.#durably(() => {
       if (isTaken && !this.#hasGap(fileId, update)) {
         Y.applyUpdate(this.file(fileId).doc, update);
@@ -430,6 +454,18 @@ export class Room {
     const first = new Map<number, number>();
     for (const { id } of structs) first.set(id.client, Math.min(id.clock, first.get(id.client) ?? Infinity));
     return [...first].some(([client, clock]) => clock > Y.getState(doc.store, client));
+  }
+
+  #hasNews(fileId: number, update: Bytes): boolean {
+    const copy = new Y.Doc();
+    Y.applyUpdate(copy, Y.encodeStateAsUpdate(this.file(fileId).doc));
+    const before = Y.snapshot(copy);
+    Y.applyUpdate(copy, update);
+    return !Y.equalSnapshots(before, Y.snapshot(copy));
+  }
+
+  #ask(member: TestMember, fileId: number): void {
+    this.#send(member, fileId, encodeStep1(Y.encodeStateVector(this.file(fileId).doc)));
   }
 
   #durably(run: () => void): void {

@@ -334,3 +334,53 @@ test("many pages that type at once, and lose their lines at any time, agree with
   for (const page of pages) expect(page.session.light.value).toEqual({ kind: "saved" });
   expect(Y.encodeStateVector(room.file(1).doc).length).toBeGreaterThan(0);
 }, 60_000);
+
+test("while the server cannot save the light says why, and what is typed goes up by itself when it can", async () => {
+  const { machine, room, session, tab } = await setting();
+  const file = session.openFile(1);
+  await machine.advance(100);
+  const lights: string[] = [];
+  session.light.subscribe((light) => void lights.push(light.kind));
+  room.setFault("full");
+  await machine.advance(0);
+  expect(session.light.value).toEqual({ kind: "failing", count: 0, kept: true, fault: "full" });
+  file.text.insert(0, "ab");
+  file.text.delete(2, 1);
+  const said = session.sendChat("hello");
+  await machine.advance(60_000);
+  expect(session.light.value).toEqual({ kind: "failing", count: 2, kept: true, fault: "full" });
+  expect(session.chatWaiting.value).toBe(1);
+  expect(room.text()).toBe("print('hello')\n");
+  expect(room.chat).toEqual([]);
+  room.setFault(null);
+  await machine.advance(1_000);
+  await said;
+  expect(room.text()).toBe("abrint('hello')\n");
+  expect(room.chat.map((entry) => entry.text)).toEqual(["hello"]);
+  expect(session.light.value).toEqual({ kind: "saved" });
+  expect(lights.slice(1, -1)).not.toContain("saved");
+  expect(tab.sockets).toHaveLength(1);
+});
+
+test("a page that comes while the server cannot save is told so, and keeps what it types over a reload", async () => {
+  const { machine, room, session } = await setting();
+  session.close();
+  room.setFault("read_only");
+  const first = openPage(machine, room);
+  await machine.advance(100);
+  const file = first.session.openFile(1);
+  await machine.advance(100);
+  file.text.insert(0, "kept ");
+  await machine.advance(100);
+  expect(first.session.light.value).toMatchObject({ kind: "failing", count: 1, kept: true, fault: "read_only" });
+  first.session.close();
+  const second = openPage(machine, room);
+  await machine.advance(100);
+  second.session.openFile(1);
+  await machine.advance(60_000);
+  expect(second.session.light.value).toMatchObject({ kind: "failing", count: 1, fault: "read_only" });
+  room.setFault(null);
+  await machine.advance(1_000);
+  expect(room.text()).toBe("kept print('hello')\n");
+  expect(second.session.light.value).toEqual({ kind: "saved" });
+});

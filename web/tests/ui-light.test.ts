@@ -14,6 +14,29 @@ test("edits are counted at once, wherever they are, and never called saved", () 
   }
 });
 
+test("a server that cannot save is named with its reason, and is never calm", () => {
+  for (const fault of ["full", "read_only", "failing", "damaged", "stalled"] as const) {
+    for (const count of [0, 3]) {
+      const light: Light = { kind: "failing", count, kept: true, fault };
+      for (const isOld of [true, false]) {
+        const look = lookOf(light, "kept", isOld);
+        expect(look.tone).toBe("wait");
+        expect(look.words).toMatch(/^Cannot save \(/);
+        expect(look.words).not.toMatch(/all saved/i);
+        expect(look.words.includes("3 edits kept here")).toBe(count === 3);
+        expect(look.why).toContain(fault === "damaged" ? "damaged" : "cannot save");
+      }
+    }
+  }
+  const full = { kind: "failing", count: 2, kept: false, fault: "full" } as const;
+  expect(lookOf(full, "tab", true)).toMatchObject({
+    tone: "bad",
+    words: "Cannot save (disk full): 2 edits only in this tab",
+  });
+  expect(lookOf(full, "writing", true).words).toBe("Cannot save (disk full): 2 edits");
+  expect(asksBeforeLeaving(full)).toBe(true);
+});
+
 test("storage that is merely writing is neither red nor called kept", () => {
   const look = lookOf(offline(1, false), "writing", true);
   expect(look).toMatchObject({ tone: "wait", words: "Offline · 1 edit" });

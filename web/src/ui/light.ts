@@ -37,6 +37,13 @@ export function lookOf(state: Light, keeping: Keeping, isOld: boolean): Look {
       if (!isOld && keeping !== "tab") return { icon: "pending", tone: "plain", words: text.saving, why };
       return { icon: "pending", tone, words: text.unsaved(state.count, keeping), why };
     }
+    case "failing": {
+      const calm = state.fault === "damaged" ? explain.failingDamaged : explain.failing;
+      const why = keeping === "tab" ? explain.failingTab : calm;
+      const words =
+        state.count === 0 ? text.failingSaved(state.fault) : text.failing(state.fault, state.count, keeping);
+      return { icon: "warning", tone, words, why };
+    }
     case "offline": {
       const why = keeping === "tab" ? explain.offlineTab : explain.offline;
       const words = state.count === 0 ? text.offlineSaved : text.offline(state.count, keeping);
