@@ -18,7 +18,7 @@ from typing import NamedTuple
 import aiohttp
 import pytest
 
-from carets.server import DATA_FILE
+from carets.engines.sqlite_file import DATA_FILE
 from tests.peer import Peer, connect, create_workspace
 from tests.serving import ServerProcess
 from tests.test_durability import TRACED, acks_in, acks_without_sync, why_not_traceable

@@ -35,12 +35,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("carets.edges",),
     (
         "carets.audit_file",
+        "carets.backups",
         "carets.certificate",
+        "carets.checkup",
+        "carets.cli",
+        "carets.commands",
         "carets.config",
         "carets.logs",
         "carets.server",
         "carets.tls",
-        "carets.cli",
         "carets.__main__",
     ),
 )

@@ -10,21 +10,30 @@ import sys
 from collections.abc import Sequence
 
 import carets
+from carets.commands import add_care_commands
 from carets.config import add_serve_options, read_config
 from carets.errors import Misconfigured
 from carets.server import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0 done, 2 something must be changed first."""
-    parser = argparse.ArgumentParser(prog="carets", description="A self-hosted, real-time collaborative code editor.")
-    parser.add_argument("--version", action="version", version=f"carets {carets.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_serve_options(commands.add_parser("serve", help="start the server"))
-    options = parser.parse_args(arguments)
+    """Run one command. Returns the exit status: 0 done, 1 the data is not sound, 2 something must be changed first."""
     try:
-        config = read_config(options)
+        options = parser().parse_args(arguments)
+        status: int = options.run(options)
     except Misconfigured as error:
         print(f"carets: {error}", file=sys.stderr)
         return 2
-    return serve(config)
+    return status
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands with their options."""
+    made = argparse.ArgumentParser(prog="carets", description="A self-hosted, real-time collaborative code editor.")
+    made.add_argument("--version", action="version", version=f"carets {carets.__version__}")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serving = commands.add_parser("serve", help="start the server")
+    add_serve_options(serving)
+    serving.set_defaults(run=lambda options: serve(read_config(options)))
+    add_care_commands(commands)
+    return made

@@ -94,6 +94,10 @@ KEY_BYTES = 16
 TOMBSTONE_DAYS = 30
 """Days for which a deleted file or workspace can be restored."""
 
+CARRY_DAYS = 7
+"""Days after the restore of an older backup in which members may bring back what others typed: who works in a
+workspace opens it within a week, and while it lasts people can write in each other's names."""
+
 BODY_BYTES_MAX = 32 * MIB
 """Bytes of one HTTP request body: a workspace created with its files."""
 

@@ -28,6 +28,8 @@ from carets.edges.site import Site
 from carets.edges.tokens import Token, Tokens
 from carets.engines.lock import DataDirectory
 from carets.engines.sqlite import SqliteStore
+from carets.engines.sqlite_backup import CARRY_UNTIL, LINEAGE, LINEAGE_BYTES
+from carets.engines.sqlite_file import DATA_FILE
 from carets.engines.sqlite_inventory import SqliteInventory
 from carets.errors import Code, Misconfigured
 from carets.metrics import Metrics
@@ -38,8 +40,6 @@ from carets.rooms.surroundings import Surroundings
 from carets.tls import Tls
 
 _log = structlog.get_logger("carets.server")
-
-DATA_FILE = "carets.sqlite3"
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -72,6 +72,7 @@ async def running(config: Config) -> AsyncIterator[Running]:
         try:
             with _auditing(config) as audit_file:
                 async with _serving(config, store, audit_file) as server:
+                    directory.tell(_local_address(config, server.port))
                     yield server
         finally:
             await store.close()
@@ -95,6 +96,8 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
     secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
     admin_token = await store.get_or_create_secret("admin_token", _new_token)
     create_token = await store.get_or_create_secret("create_token", _new_token)
+    await store.get_or_create_secret(LINEAGE, lambda: secrets.token_bytes(LINEAGE_BYTES))
+    carry_until_ms = int(await store.read_meta(CARRY_UNTIL) or 0)
     tokens = Tokens(Token(admin_token.decode(), Code.ADMIN_TOKEN_WRONG))
     if config.needs_create_token:
         tokens = tokens._replace(create=Token(create_token.decode(), Code.CREATE_TOKEN_WRONG))
@@ -108,7 +111,10 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
         is_open=config.open,
         quotas=config.quotas,
         audit=Audit() if audit_file is None else Audit(audit_file.take),
+        carry_until_ms=carry_until_ms,
     )
+    if around.is_carrying():
+        _log.warning("carry_window_open", until_ms=carry_until_ms)
     lobby = Lobby(around)
     listener = Listener(
         lobby,
@@ -145,6 +151,12 @@ def _address(config: Config, port: int, token: str) -> str:
     base = config.public_url or f"{scheme}://{'localhost' if config.host in _EVERYWHERE else shown}:{port}"
     base += config.base_path
     return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
+
+
+def _local_address(config: Config, port: int) -> str:
+    """Where this machine reaches the server, whatever others call it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - compared with
+    return f"{'https' if config.has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _serve(config: Config, flow: logs.Flow) -> None:

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from carets.errors import Misconfigured
 
+DATA_FILE = "carets.sqlite3"
+"""Its name in the data directory."""
+
 APPLICATION_ID = int.from_bytes(b"CRTS", "big")
 """What the header of our files says, so that nobody's else is ever written to. Source: SQLite file format, 1.3.12."""
 
@@ -175,7 +178,7 @@ def _set_up_writer(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _refuse_strangers(connection: sqlite3.Connection, path: Path) -> int:
+def refuse_strangers(connection: sqlite3.Connection, path: Path) -> int:
     """The schema's number in a file that is ours or empty, before anything is written to it. Raises: Misconfigured."""
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -192,7 +195,7 @@ def _refuse_strangers(connection: sqlite3.Connection, path: Path) -> int:
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     """Make the file ours, in WAL mode, with the newest schema."""
-    version = _refuse_strangers(connection, path)
+    version = refuse_strangers(connection, path)
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise Misconfigured(f"{path} cannot use SQLite's WAL here: keep the data directory on a local disk")

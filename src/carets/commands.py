@@ -1,0 +1,186 @@
+"""The operator's commands over the data file: check, backup, restore.
+
+Owns: their options, and what they print. Does not know: how a file is looked at, copied or put back.
+
+Exit status: 0 done, and sound; 1 something is wrong with the data; 2 something must be changed first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime as dt
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from carets import limits
+from carets.backups import back_up, restore
+from carets.checkup import Report, check
+from carets.engines.lock import DataDirectory
+from carets.engines.sqlite_backup import Facts
+from carets.engines.sqlite_check import drop_checkpoints
+from carets.engines.sqlite_file import DATA_FILE
+
+Command = Callable[[argparse.Namespace], int]
+
+_TELL_EVERY_S = 2.0
+"""Seconds between two words of progress."""
+
+
+def add_data_option(parser: argparse.ArgumentParser) -> None:
+    """``--data``, with its variable, as ``carets serve`` has it."""
+    default = Path(os.environ.get("CARETS_DATA") or "data")
+    parser.add_argument("--data", metavar="DIR", type=Path, default=default, help="directory of the data file (./data)")
+
+
+def add_care_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands of this module."""
+    parser = _add(commands, "check", _check, "look whether the data file is sound; a server may run on it")
+    parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
+    parser.add_argument(
+        "--mend",
+        action="store_true",
+        help="forget checkpoints that say something else than the log, which has all; no server may run",
+    )
+    parser = _add(commands, "backup", _backup, "copy the data file as it is now; a server may run on it")
+    parser.add_argument("file", type=Path, metavar="FILE", help="the new file, or a folder, for a name with the date")
+    parser.add_argument("--replace", action="store_true", help="take the place of a file that is there already")
+    parser = _add(commands, "restore", _restore, "put a backup in the place of the data file; no server may run")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a backup")
+    lineage = parser.add_mutually_exclusive_group()
+    lineage.add_argument(
+        "--same-lineage",
+        dest="lineage",
+        action="store_const",
+        const="same",
+        help="it is a backup of this very server, whose data file is lost: histories go on, and for"
+        f" {limits.CARRY_DAYS} days members may bring back what the backup has not",
+    )
+    lineage.add_argument(
+        "--new-lineage",
+        dest="lineage",
+        action="store_const",
+        const="new",
+        help="another server begins: browsers with the history from before cannot merge it into this one",
+    )
+    parser.add_argument("--anyway", action="store_true", help="put it back although the check finds problems")
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: Command, help_: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help_, description=f"{help_[0].upper()}{help_[1:]}.")
+    add_data_option(parser)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _check(options: argparse.Namespace) -> int:
+    path = options.data / DATA_FILE
+    report = check(path, _progress())
+    if options.mend and report.bad_checkpoints:
+        directory = DataDirectory.lock(options.data)
+        try:
+            drop_checkpoints(path, report.bad_checkpoints)
+        finally:
+            directory.release()
+        print(f"Forgot {_count(len(report.bad_checkpoints), 'checkpoint')}; looking again.", file=sys.stderr)
+        report = check(path, _progress())
+    if options.json:
+        print(json.dumps(_as_json(report)))
+    else:
+        _print_report(report)
+    return 0 if report.is_sound else 1
+
+
+def _progress() -> Callable[[int, int], None]:
+    """Says on standard error how far the look is, when it takes long."""
+    told_at_s = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told_at_s
+        if time.monotonic() - told_at_s >= _TELL_EVERY_S:
+            told_at_s = time.monotonic()
+            print(f"{done} of {_count(total, 'document')} looked at", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _print_report(report: Report) -> None:
+    for problem in report.problems:
+        print(problem)
+    for update in report.quarantined:
+        print(f"{update} was set aside, since it cannot be applied; it is in the log.")
+    looked = f"{_count(report.facts.workspaces, 'workspace')}, {_count(report.documents, 'document')}"
+    verdict = "is sound" if report.is_sound else f"has {_count(len(report.problems), 'problem')}"
+    print(f"{report.path} {verdict}: {looked}, {_count(report.updates, 'update')} ({_told(report.facts)}).")
+
+
+def _as_json(report: Report) -> dict[str, object]:
+    facts = report.facts
+    return {
+        "path": report.path,
+        "sound": report.is_sound,
+        "schema": facts.schema,
+        "lineage": facts.lineage.hex() if facts.lineage else None,
+        "size_bytes": facts.size_bytes,
+        "workspaces": facts.workspaces,
+        "documents": report.documents,
+        "updates": report.updates,
+        "quarantined": report.quarantined,
+        "problems": [dataclasses.asdict(problem) for problem in report.problems],
+    }
+
+
+def _backup(options: argparse.Namespace) -> int:
+    at_ms = time.time_ns() // 1_000_000
+    kept = back_up(options.data, options.file, replace=options.replace)
+    workspaces = _count(kept.facts.workspaces, "workspace")
+    print(f"{kept.path} has {workspaces} as of {when(at_ms)} ({_told(kept.facts)}).")
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    restored = restore(options.file, options.data, options.lineage, anyway=options.anyway, tell=_print_report)
+    print(f"{options.data / DATA_FILE} is that backup now.")
+    if restored.aside is not None:
+        print(f"The data file from before is {restored.aside}: delete it when nobody misses anything.")
+    if restored.lineage == "same":
+        until = when(restored.carry_until_ms)
+        print(
+            f"Histories go on. Until {until} members' browsers bring back what the backup has not: tell them to come."
+        )
+    else:
+        print(
+            "It begins a life of its own: browsers keep their unsaved text of another one apart, and do not merge it."
+        )
+    print("Links that were revoked, and workspaces that were deleted, after the backup was made are back.")
+    return 0
+
+
+def when(at_ms: int) -> str:
+    """A moment as people read it."""
+    return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def size(count: int) -> str:
+    """A number of bytes as people read it."""
+    amount, unit = float(count), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024:
+            break
+        amount, unit = amount / 1024, larger
+    return f"{amount:.0f} bytes" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+def _told(facts: Facts) -> str:
+    lineage = facts.lineage.hex()[:8] if facts.lineage else "unknown"
+    return f"{size(facts.size_bytes)}, schema {facts.schema}, lineage {lineage}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
