@@ -158,6 +158,11 @@ def test_a_flag_can_be_said_in_several_words(word: str, is_open: bool) -> None:
         ["--tls-cert", "cert.pem"],
         ["--tls", "self-signed", "--tls-cert", "cert.pem", "--tls-key", "key.pem"],
         ["--frame-ancestors", "example.org"],
+        ["--frame-ancestors", "https://a.example;script-src"],
+        ["--frame-ancestors", "https://[::1]:80"],
+        ["--hsts"],
+        ["--hsts", "--tls", "self-signed"],
+        ["--hsts", "--public-url", "http://a.example"],
         ["--allow-origin", "https://a.example, https://b.example/path"],
         ["--trusted-proxy", "10.0.0.1/8"],
         ["--trusted-proxy", "proxy.lan"],
@@ -174,7 +179,16 @@ def test_what_cannot_be_meant_is_refused_with_the_options_name(arguments: list[s
 
 def test_quotas_origins_and_networks_are_read() -> None:
     config = parse(
-        ["--members-max", "7", "--workspace-mib-max", "3", "--allow-origin", "https://a.example, http://b.example:81"],
+        [
+            "--public-url",
+            "https://c.example",
+            "--members-max",
+            "7",
+            "--workspace-mib-max",
+            "3",
+            "--allow-origin",
+            "https://a.example, http://b.example:81",
+        ],
         {"CARETS_TRUSTED_PROXY": "127.0.0.1, fd00::/8", "CARETS_HSTS": "1"},
     )
     assert (config.quotas.members_max, config.quotas.workspace_bytes_max) == (7, 3 << 20)

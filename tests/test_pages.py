@@ -12,6 +12,7 @@ from yarl import URL
 
 from carets.config import Config
 from carets.edges import pages
+from carets.edges.headers import HEADERS
 from carets.server import Running, running
 
 WASM = b"\0asm\1\0\0\0" + bytes(4000)
@@ -87,7 +88,7 @@ async def test_the_service_worker_is_asked_for_again(url: str, http: aiohttp.Cli
     async with http.get(url + "/worker.js") as response:
         assert (response.status, response.content_type) == (200, "text/javascript")
         assert response.headers["Cache-Control"] == "no-cache"
-        assert response.headers["Content-Security-Policy"] == pages.HEADERS["Content-Security-Policy"]
+        assert response.headers["Content-Security-Policy"] == HEADERS["Content-Security-Policy"]
         etag = response.headers["ETag"]
     async with http.get(url + "/worker.js", headers={"If-None-Match": etag}) as response:
         assert response.status == 304

@@ -122,13 +122,6 @@ async def test_a_mistake_of_ours_is_told_as_one_and_the_server_goes_on(
         assert response.status == 201
 
 
-async def test_every_answer_has_the_headers_that_keep_a_page_to_itself(url: str, http: aiohttp.ClientSession) -> None:
-    for path in ("/", "/healthz", "/api/server", "/api/workspaces/xxxxxxxxxxxx/links"):
-        async with http.get(url + path) as response:
-            for name, value in pages.HEADERS.items():
-                assert response.headers[name] == value
-
-
 async def test_the_page_is_the_same_at_every_depth_and_its_assets_stay(
     url: str, http: aiohttp.ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

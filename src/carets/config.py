@@ -24,6 +24,9 @@ DEFAULT_PORT = 8040
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 """Characters that stand for themselves in addresses, HTML and headers; no part begins with a dot."""
 
+_HOST_SOURCE = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?")
+"""An origin as a content security policy can name it. Source: CSP level 3, host-source; IPv6 literals are none."""
+
 TOP_NAMES = ("api", "assets", "healthz", "metrics", "readyz", "run", "w", "worker.js", "ws", "yjs")
 """First parts of our own addresses: below one of them, an address could mean two things."""
 
@@ -174,6 +177,13 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
     tls: Tls = _choice("tls", value("tls", "off"), "off", "self-signed")
     if tls_cert and tls != "off":
         raise Misconfigured("--tls self-signed makes a certificate of its own; leave out --tls-cert and --tls-key.")
+    hsts = _flag("hsts", value("hsts", "0"))
+    if hsts and tls == "self-signed":
+        raise Misconfigured("--hsts and --tls self-signed exclude each other: then browsers let nobody in.")
+    if hsts and not tls_cert and not public_url.startswith("https:"):
+        raise Misconfigured(
+            "--hsts needs HTTPS: --tls-cert and --tls-key here, or a proxy and --public-url https://..."
+        )
     quotas = {name: _count(name, value(name, "")) for name in _QUOTAS if value(name, "")}
     if "workspace_mib_max" in quotas:
         quotas["workspace_bytes_max"] = quotas.pop("workspace_mib_max") * limits.MIB
@@ -189,8 +199,8 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
         tls=tls,
         tls_cert=Path(tls_cert) if tls_cert else None,
         tls_key=Path(tls_key) if tls_key else None,
-        hsts=_flag("hsts", value("hsts", "0")),
-        frame_ancestors=_origins("frame_ancestors", value("frame_ancestors", "")),
+        hsts=hsts,
+        frame_ancestors=_ancestors(value("frame_ancestors", "")),
         allow_origin=_origins("allow_origin", value("allow_origin", "")),
         trusted_proxy=tuple(_network(text) for text in _listed(value("trusted_proxy", ""))),
         metrics=_choice("metrics", value("metrics", "token"), "token", "open"),
@@ -209,6 +219,13 @@ def _origins(name: str, text: str) -> tuple[str, ...]:
             raise Misconfigured(
                 f"--{name.replace('_', '-')} takes origins such as https://example.org, not {origin!r}."
             )
+    return tuple(_listed(text))
+
+
+def _ancestors(text: str) -> tuple[str, ...]:
+    for origin in _origins("frame_ancestors", text):
+        if not _HOST_SOURCE.fullmatch(origin):
+            raise Misconfigured(f"--frame-ancestors takes names in plain letters (xn--... for others), not {origin!r}.")
     return tuple(_listed(text))
 
 

@@ -53,6 +53,8 @@ class Code(IntEnum):
     ADMIN_TOKEN_WRONG = 4447
     WORKSPACE_FULL = 4448
     FILES_OPEN_TOO_MANY = 4449
+    ADDRESS_UNKNOWN = 4450
+    METHOD_UNKNOWN = 4451
 
     UNAVAILABLE = 4500
     DRAINING = 4501
@@ -109,6 +111,8 @@ TABLE: dict[Code, Row] = {
     Code.ADMIN_TOKEN_WRONG: Row("This needs the server's admin token.", 401, "Ask the operator for the token."),
     Code.WORKSPACE_FULL: Row("The workspace takes up as much of the server's disk as it may.", 413, "Go on in a new workspace, or ask the operator for more room."),
     Code.FILES_OPEN_TOO_MANY: Row("Too many files are open on this connection.", 409, "Close files first."),
+    Code.ADDRESS_UNKNOWN: Row("There is nothing at this address.", 404, "Check the address."),
+    Code.METHOD_UNKNOWN: Row("This address does not take this method.", 405, "Use one that Allow names."),
     Code.UNAVAILABLE: Row("The server cannot save at the moment.", 503, "Keep the edits and reconnect with a growing delay."),
     Code.DRAINING: Row("The server is restarting.", 503, "Keep the edits and reconnect with a growing delay."),
     Code.ROOM_FULL: Row("The workspace holds as many members as it can.", 503, "Try again later."),

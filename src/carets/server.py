@@ -118,7 +118,7 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
     lobby = Lobby(around)
     listener = Listener(
         lobby,
-        Site(config.public_url, config.base_path, config.allow_origin, config.trusted_proxy),
+        _site(config),
         Steward(lobby, SqliteInventory(store)),
         tokens,
         metrics_open=config.metrics == "open" or config.is_loopback_only,
@@ -139,6 +139,17 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
                     chore.cancel()
     finally:
         await listener.close()
+
+
+def _site(config: Config) -> Site:
+    return Site(
+        config.public_url,
+        config.base_path,
+        config.allow_origin,
+        config.trusted_proxy,
+        config.frame_ancestors,
+        config.hsts,
+    )
 
 
 def _new_token() -> bytes:

@@ -17,7 +17,7 @@ from aiohttp import web
 from carets import limits
 from carets.edges import trace
 from carets.errors import CaretsError, Code, Refused
-from carets.protocol import access
+from carets.protocol import access, messages
 from carets.protocol.access import Role
 from carets.rooms.lobby import Lobby
 from carets.rooms.room import Room
@@ -75,7 +75,7 @@ async def body(request: web.Request, kind: type[_Body]) -> _Body:
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Refused(Code.BODY_MALFORMED, str(error)[:200]) from None
+        raise Refused(Code.BODY_MALFORMED, messages.why(error)) from None
 
 
 AFTER_ALL = 2**53 - 1

@@ -21,10 +21,11 @@ from carets.edges import trace
 from carets.edges.admin import Admin
 from carets.edges.call import error_response
 from carets.edges.exposition import Exposition
+from carets.edges.headers import Headers
 from carets.edges.line import Heartbeat
 from carets.edges.monitor import Monitor
 from carets.edges.origin import Origins
-from carets.edges.pages import HEADERS, Pages
+from carets.edges.pages import Pages
 from carets.edges.pulse import Pulse
 from carets.edges.rest import Rest
 from carets.edges.site import Site
@@ -52,6 +53,7 @@ class Listener:
         self._site = site
         self._lobby = lobby
         self._origins = Origins(site)
+        self._headers = Headers(site)
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
         app.on_response_prepare.append(self._add_headers)
         exposition = Exposition(lobby, self.heartbeat, self.pulse, self._count_connections)
@@ -116,6 +118,12 @@ class Listener:
             self._lobby.note(error)
             self._lobby.around.metrics.refusals[error.code] += 1
             return error_response(error)
+        except web.HTTPNotFound:
+            return error_response(Refused(Code.ADDRESS_UNKNOWN))
+        except web.HTTPMethodNotAllowed as error:
+            response = error_response(Refused(Code.METHOD_UNKNOWN))
+            response.headers["Allow"] = error.headers["Allow"]
+            return response
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - around one request; logged whole
@@ -123,8 +131,7 @@ class Listener:
             return error_response(CaretsError(Code.INTERNAL))
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        policy = response.headers.get("Content-Security-Policy", HEADERS["Content-Security-Policy"])
-        response.headers.update(HEADERS | {"Content-Security-Policy": policy})
+        self._headers.add(request, response)
         self._origins.share(request, response)
 
 

@@ -26,23 +26,10 @@ _ASK_AGAIN = "no-cache"
 _BUILT = re.compile(r".+-[0-9a-f]{12}\.[a-z]+")
 """A name that holds a build's id: another content has another name. Source: hatch_build.py."""
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data:; connect-src 'self'; worker-src 'self'; frame-src 'self'; object-src 'none'; "
-        "base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Server": "Carets",
-}
-"""On every answer; the sandbox has a policy of its own. Styles may be inline because CodeMirror's are;
-`connect-src 'self'` covers WebSockets to this host (CSP level 3)."""
-
 _SANDBOX = (
     "sandbox allow-scripts; default-src 'none'; script-src {run} blob: 'unsafe-eval' 'wasm-unsafe-eval'; "
     "worker-src blob:; connect-src {run}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'"
+    "frame-ancestors {ancestors}"
 )
 """Code of a workspace may do there what it likes, and reach only what `run` names."""
 
@@ -126,7 +113,9 @@ class Pages:
         """
         hosts = [visitor_of(request).host, urlsplit(self._site.public_url).netloc]
         sources = [f"{host}{self._site.base_path}/run/" for host in hosts if _HOST_SOURCE.fullmatch(host)]
-        return _SANDBOX.format(run=" ".join(dict.fromkeys(sources)))
+        # All ancestors count: where our page may be in a frame, so may the frame in it.
+        ancestors = " ".join(["'self'", *self._site.frame_ancestors])
+        return _SANDBOX.format(run=" ".join(dict.fromkeys(sources)), ancestors=ancestors)
 
 
 def _file(*parts: str) -> Path:

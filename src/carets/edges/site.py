@@ -29,6 +29,10 @@ class Site(NamedTuple):
     """Other sites whose pages may connect."""
     trusted_proxy: tuple[Network, ...] = ()
     """Whose ``X-Forwarded-*`` is believed."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Origins whose pages may show ours in a frame."""
+    hsts: bool = False
+    """Whether browsers are told to use HTTPS only."""
 
     def url(self, request: web.Request, path: str) -> str:
         """The address of `path`, which begins with a slash, for whoever sent this request."""

@@ -8,6 +8,7 @@ Invariant: `decode_request` returns one of `Request` or raises `WireError`, for 
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -308,7 +309,12 @@ def decode_request(text: str | bytes) -> Request:
     try:
         return _requests.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise WireError(Code.MALFORMED_MESSAGE, str(error)[:200]) from None
+        raise WireError(Code.MALFORMED_MESSAGE, why(error)) from None
+
+
+def why(error: Exception) -> str:
+    """What msgspec has against a message, without the words of it that it quotes: a key may be among them."""
+    return re.sub("'[^']*('|$)", "'…'", str(error))[:200]
 
 
 def encode_notice(notice: Notice) -> bytes:
