@@ -221,9 +221,9 @@ async def test_many_short_messages_that_wait_count_with_what_they_take_in_memory
 
 
 async def test_a_flood_between_two_commits_is_told_as_the_tail(stage: Stage) -> None:
-    ann, bob = stage.join(), stage.join()
+    crowd, bob = [stage.join() for _ in range(3)], stage.join()
     for number in range(3 * limits.CHAT_TAIL_ENTRIES):
-        say(ann, f"{number}" + "x" * 3_000)
+        say(crowd[number % 3], f"{number}" + "x" * 3_000)
     await settled()
     (told,) = bob.told("chat")
     assert told["full"]

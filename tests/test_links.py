@@ -26,6 +26,20 @@ def test_a_key_finds_its_link_until_that_has_expired_or_is_revoked() -> None:
             links.find(key, 10)
         assert caught.value.code is code
     assert [links.has_expired(id_, 10) for id_ in ("a", "b", "gone")] == [False, True, False]
+    assert [links.expired(now_ms) for now_ms in (9, 10, 11)] == [set(), {"b"}, {"b"}]
+
+
+def test_a_link_ends_when_it_was_last_said_to() -> None:
+    links = Links([link("a", expires_at_ms=10)])
+    with links.coming(link("a", expires_at_ms=99)):
+        pass
+    assert links.expired(50) == set()
+    with links.coming(link("a")):
+        pass
+    assert links.expired(10**15) == set()
+    with links.coming(link("b", expires_at_ms=5)):
+        pass
+    assert links.expired(5) == {"b"}
 
 
 def test_links_that_are_on_their_way_count(monkeypatch: pytest.MonkeyPatch) -> None:

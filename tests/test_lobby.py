@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 from structlog.testing import capture_logs
 
 from carets import limits
-from carets.errors import Code, Refused, Unavailable
+from carets.errors import CaretsError, Code, Refused, Unavailable
 from carets.protocol import access
-from carets.rooms.store import LinkRecord, StoreFailed, WorkspaceRecord
+from carets.rooms.store import Batch, LinkRecord, StoreFailed, WorkspaceRecord
 from tests.stage import ROOM_ID, Stage, settled
 
 
@@ -75,6 +76,36 @@ async def test_an_empty_room_goes_after_a_while_and_not_before(stage: Stage) -> 
     assert stage.lobby.rooms == {}
     stage.room = await stage.lobby.enter(ROOM_ID)
     assert (await stage.editor(1)).text(1) == "kept"
+
+
+async def test_where_no_more_rooms_may_be_open_idle_ones_go_first(stage: Stage) -> None:
+    stage.lobby.around = stage.around._replace(quotas=limits.Quotas(rooms_max=2))
+    for number in (2, 3):
+        await stage.store.create_workspace(WorkspaceRecord(f"workspace-{number}", "", 0), Batch(f"workspace-{number}"))
+    ann = stage.join()
+    await stage.lobby.enter("workspace-2")
+    with pytest.raises(Unavailable) as caught:
+        await stage.lobby.enter("workspace-3")
+    assert (caught.value.code, caught.value.retry_after_s) == (Code.ROOMS_TOO_MANY, limits.ROOM_HURRIED_S)
+    with pytest.raises(Refused):
+        await stage.lobby.enter("workspace-unknown")
+    assert set(stage.lobby.rooms) == {ROOM_ID, "workspace-2"}, "one who just came is not put out, nor is one in use"
+    stage.now_ms += int(limits.ROOM_HURRIED_S * 1000)
+    stage.lobby._hurried_at_s = -limits.ROOM_HURRIED_S
+    await stage.lobby.enter("workspace-3")
+    assert set(stage.lobby.rooms) == {ROOM_ID, "workspace-3"}
+    assert ann.member.gone is None
+
+
+async def test_ids_that_are_made_up_are_read_so_many_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OPENINGS_MAX", 5)
+    outcomes = await asyncio.gather(
+        *(stage.lobby.enter(f"workspace-x{number}") for number in range(50)), return_exceptions=True
+    )
+    codes = Counter(outcome.code for outcome in outcomes if isinstance(outcome, CaretsError))
+    assert codes == {Code.WORKSPACE_UNKNOWN: 5, Code.ROOMS_TOO_MANY: 45}
+    assert (await stage.lobby.enter(ROOM_ID), list(stage.lobby.rooms)) == (stage.room, [ROOM_ID])
+    assert stage.lobby._opening == {}
 
 
 async def test_a_room_whose_commit_runs_is_not_put_away(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from carets.protocol import messages, wire
 from carets.protocol.access import Role
 from carets.protocol.admission import Author
 from carets.protocol.dialect import CARETS, STOCK, Dialect
+from carets.rooms.allowance import Allowance
 from carets.rooms.member import Member, Seat
 from carets.rooms.outbox import Outbox
 from carets.rooms.presence import Whereabouts
@@ -23,7 +24,9 @@ CURSOR = {"anchor": {"tname": "text"}, "head": {"tname": "text"}}
 
 
 def member_of(dialect: Dialect = CARETS) -> Member:
-    return Member(3, "person:ann", "link-a", Role.EDITOR, "Ann", "#112233", dialect, Outbox(StageLine()))
+    return Member(
+        3, "person:ann", "link-a", Role.EDITOR, "Ann", "#112233", dialect, Outbox(StageLine()), Allowance(lambda: 0.0)
+    )
 
 
 def seat_of(member: Member) -> Seat:

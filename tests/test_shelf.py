@@ -78,9 +78,9 @@ async def test_a_link_that_expires_ends_who_is_on_it(stage: Stage) -> None:
     ann = await stage.editor(1)
     link = stage.room.links[ann.member.link_id]
     await stage.room.put_link(link._replace(expires_at_ms=stage.now_ms + 1000))
-    stage.room.sweep()
+    stage.lobby.expel_expired()
     assert ann.member.gone is None
     stage.now_ms += 1000
-    stage.room.sweep()
+    stage.lobby.expel_expired()
     assert ann.line.closed_with is not None
     assert ann.line.closed_with.code is Code.LINK_EXPIRED

@@ -84,6 +84,46 @@ async def test_a_viewer_sends_none_and_nobody_a_large_one(stage: Stage) -> None:
     assert len(signals(bob)) == 1
 
 
+def raw(actor: Actor, data: str) -> None:
+    """Send a signal with this JSON as its data, as a socket would bring it."""
+    actor.stage.room.request(actor.member, messages.decode_request('{"type":"signal","kind":"a","data":' + data + "}"))
+
+
+async def test_what_is_passed_on_can_be_read_by_whoever_gets_it(stage: Stage) -> None:
+    ann, bob = stage.join(), stage.join()
+    deep = limits.SIGNAL_DEPTH_MAX
+    passed = [
+        "[" * deep + "]" * deep,
+        '{"a":' * (deep - 1) + '["[[[[{{{{", "\\\\"]' + "}" * (deep - 1),
+        r'"\\\"[["',
+        "[" + ",".join(["[[]]"] * 100) + "]",
+        "[1e308,-1.5E-400,0]",
+        r'"\ud83d\ude00 1e999"',
+    ]
+    for data in passed:
+        raw(ann, data)
+    assert ann.told("refused") == []
+    assert [each["data"] for each in signals(bob)] == [msgspec.json.decode(data) for data in passed]
+    refused = [
+        "[" * (deep + 1) + "]" * (deep + 1),
+        '{"a":' * deep + "[]" + "}" * deep,
+        "1e999",
+        '{"a":[-1e309]}',
+        "9" * 400,
+        "9" * 5_000,
+    ]
+    for number, data in enumerate(refused, start=1):
+        raw(ann, data)
+        assert [each["code"] for each in ann.told("refused")] == [Code.MESSAGE_TOO_LARGE] * number
+    assert (len(signals(bob)), ann.member.gone) == (len(passed), None)
+
+
+@pytest.mark.parametrize("data", [r'"\ud800"', r'{"\udc00":1}', "NaN", "[1,]", "tru", "01"])
+async def test_what_is_no_json_or_half_a_character_ends_the_connection(stage: Stage, data: str) -> None:
+    with pytest.raises(WireError):
+        raw(stage.join(), data)
+
+
 @pytest.mark.parametrize("kind", ["", "A", "a b", "a\n", "ü", "x" * 33])
 def test_a_kind_is_a_short_plain_word(kind: str) -> None:
     text = msgspec.json.encode({"type": "signal", "kind": kind, "data": 1})

@@ -101,7 +101,8 @@ async def test_chat_that_is_refused_keeps_the_connection(place: Place) -> None:
     assert await ann.until_closed() == Code.MALFORMED_MESSAGE
 
 
-async def test_earlier_chat_is_read_in_pages(place: Place) -> None:
+async def test_earlier_chat_is_read_in_pages(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBER_REQUESTS_BURST", 10_000)
     ann = await place.join()
     count = limits.CHAT_PAGE_ENTRIES + 30
     for number in range(1, count + 1):
@@ -302,7 +303,8 @@ async def test_links_say_who_is_on_them(place: Place) -> None:
     assert ([each["member_id"] for each in on["editor"]], on["viewer"], on["owner"]) == (ids, [], [])
 
 
-async def test_a_reader_that_lags_gets_the_latest_chat_whole(place: Place) -> None:
+async def test_a_reader_that_lags_gets_the_latest_chat_whole(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBER_REQUESTS_BURST", 10_000)
     ann = await place.join()
     slow = await place.http.ws_connect(f"{place.url}/ws/{place.id}", protocols=("carets.v1",), max_msg_size=0)
     await slow.send_json({"type": "hello", "key": place.keys["viewer"]})

@@ -42,6 +42,12 @@ UNITS = {
     "MINUTE": "a minute",
     "ADDRESSES": "addresses",
     "CHARACTERS": "characters",
+    "REQUESTS": "requests",
+    "SIGNALS": "signals",
+    "REFUSALS": "refusals",
+    "OPENINGS": "workspaces",
+    "DEPTH": "levels",
+    "SHARE": "seconds a second",
 }
 """What a word in a limit's name says of its unit; the last such word counts."""
 
@@ -94,6 +100,8 @@ def unit_of(name: str) -> str:
     """The unit that a limit's name ends with."""
     if name in CHARACTERS:
         return "characters"
+    if name.endswith("_PER_S"):
+        return f"{unit_of(name.removesuffix('_PER_S'))} a second"
     words = [UNITS[word] for word in name.split("_") if word in UNITS]
     return words[-1] if words else ""
 

@@ -129,10 +129,68 @@ CHAT_PAGE_ENTRIES = 100
 SIGNAL_BYTES_MAX = 16 * KIB
 """Bytes of one signal's JSON: some screens of a program's output; four fit into what a line may have waiting."""
 
+SIGNAL_DEPTH_MAX = 32
+"""Levels of arrays and objects in one signal: a run's output has four, and some readers of JSON give up at 100."""
+
 # -- members
 
 MEMBERS_MAX = 2_000
 """Members of one room: above it presence alone fills a core."""
+
+MEMBER_TURN_SHARE = 0.25
+"""Seconds of the event loop that one member's frames may take in a second, measured around them. What is not measured
+(reading the socket, the commit, the broadcast) takes about as much again, so that half of the loop is the others'. The
+fastest typist, a formatter or an agent with 8,000 edits a second take some hundredths."""
+
+MEMBER_TURN_BURST_S = 1.0
+"""Seconds of it that may be taken at once: a day's offline work is one frame of less."""
+
+MEMBER_TURN_DEBT_S = 2.5
+"""Seconds of it that are remembered beyond: nobody is left unread for longer than ten seconds."""
+
+MEMBER_BYTES_PER_S = 4 * MIB
+"""Bytes that one member may send in a second for long: a line of 32 Mbit/s, and a thousand screens of text."""
+
+MEMBER_BYTES_BURST = 2 * UPDATE_BYTES_MAX
+"""Bytes that it may send at once: the two largest files."""
+
+MEMBER_ANSWER_BYTES_PER_S = 8 * MIB
+"""Bytes of answers that one member may ask for in a second for long: three bytes can ask for 20 MB."""
+
+MEMBER_ANSWER_BYTES_BURST = 2 * UPDATE_BYTES_MAX
+"""Bytes of answers at once: the largest file twice, or all that a run of a large workspace reads (64 MiB)."""
+
+MEMBER_REQUESTS_PER_S = 20
+"""Requests (files, chat, name, place) that one member may make in a second for long: more than a person clicks."""
+
+MEMBER_REQUESTS_BURST = 500
+"""Requests at once: a selection of some hundred files that are deleted one by one."""
+
+CHAT_REQUESTS = 4
+"""Requests that a chat message counts for: everybody is told, and it is kept for ever."""
+
+REQUEST_FILES = 50
+"""Files that a folder's change moves for one request more: 5,000 are a second of the store's and everybody's line."""
+
+MEMBER_SIGNALS_PER_S = 100
+"""Signals that one member may send in a second for long: three runs tell their output thirty times."""
+
+MEMBER_SIGNALS_BURST = 500
+"""Signals at once: a class of a hundred comes in, and each is told of the runs that there are."""
+
+MEMBER_REFUSALS_PER_S = 5
+"""Requests that are refused for their rate in a second for long, until the member is closed."""
+
+MEMBER_REFUSALS_BURST = 100
+"""Requests that are refused for their rate at once, until the member is closed: whoever reads stops long before."""
+
+REQUESTS_OPEN_MAX = 1_000
+"""File operations and chat of one member that wait for their commit: they come back by the thousand only from a store
+that hangs."""
+
+FILES_OPEN_MAX = 500
+"""Files that one member may have open: their documents are in memory meanwhile. The page holds those that are looked
+at, those with unsaved edits, and eight more."""
 
 HELLO_WAIT_S = 5.0
 """Seconds from the upgrade to hello; longer only helps those who hold connections for nothing."""
@@ -205,6 +263,16 @@ THREAD_SWITCH_S = 0.0005
 """Seconds after which Python takes its lock from a busy thread. With its own 5 ms, a busy event loop kept the store's
 writer waiting for seconds (docs/decisions/0004-sqlite-engine.md)."""
 
+LINK_LOOK_S = 0.5
+"""Seconds between looks for links whose time is over: who is on one is closed within a second of it."""
+
+OPENINGS_MAX = 256
+"""Workspaces that are being read from the store at the same time, by ids that may be made up: others are told to come
+back. Some hundredths of a second of the store's readers."""
+
+ROOM_HURRIED_S = 5.0
+"""Seconds for which an empty room stays where the process has as many as it may, and between looks for such rooms."""
+
 ROOM_IDLE_S = 30.0
 """Seconds for which an empty room stays in memory, so that a reload or a short cut finds it warm."""
 
@@ -275,3 +343,8 @@ assert ADDRESS_CONNECTIONS_MAX < LOG_LINES_PER_MINUTE
 assert LOG_REFUSALS_PER_MINUTE < LOG_LINES_PER_MINUTE < LOG_EVENT_LINES_PER_MINUTE
 assert PATH_UNITS_MAX < LOG_VALUE_CHARACTERS_MAX
 assert PROBE_BYTES < BATCH_BYTES_MAX
+assert MEMBER_TURN_DEBT_S / MEMBER_TURN_SHARE <= PING_EVERY_S
+assert UPDATE_BYTES_MAX <= MEMBER_BYTES_BURST
+assert UPDATE_BYTES_MAX <= MEMBER_ANSWER_BYTES_BURST
+assert MEMBER_REFUSALS_BURST < MEMBER_REQUESTS_BURST < REQUESTS_OPEN_MAX
+assert FILES_OPEN_MAX <= FILES_MAX

@@ -112,6 +112,7 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
         quotas=config.quotas,
         audit=Audit() if audit_file is None else Audit(audit_file.take),
         carry_until_ms=carry_until_ms,
+        clock_s=time.perf_counter,
     )
     if around.is_carrying():
         _log.warning("carry_window_open", until_ms=carry_until_ms)

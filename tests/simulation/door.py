@@ -103,6 +103,7 @@ class Server:
                         room.request(member, request)
                 if room.is_full:
                     await room.settle()
+                await asyncio.sleep(member.allowance.wait_s())
                 await line.may_read()
         except CaretsError as error:
             room.expel(member, error)
@@ -125,6 +126,7 @@ class Server:
                 room.receive_stock(member, file_id, frame[1])
                 if room.is_full:
                     await room.settle()
+                await asyncio.sleep(member.allowance.wait_s())
                 await line.may_read()
         except CaretsError as error:
             if room is not None and member is not None:

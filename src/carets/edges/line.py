@@ -43,6 +43,8 @@ class Line:
         self.on_drained: Callable[[], None] = lambda: None
         self.heard_at_s = asyncio.get_running_loop().time()
         self.was_pinged = False
+        self.is_read = True
+        """Whether its silence is its own: not while we work at its last frame, or read it later for its rate."""
         self.closed_with: CaretsError | None = None
         self._metrics = metrics
         self._request = request
@@ -110,10 +112,12 @@ class Line:
     async def frames(self) -> AsyncIterator[bytes | str]:
         """Data frames as they come, binary as bytes and text as str, until the connection ends."""
         while True:
+            self.is_read = True
             message = await self.socket.receive()
             self.heard_at_s = asyncio.get_running_loop().time()
             self.was_pinged = False
             if message.type is WSMsgType.BINARY or message.type is WSMsgType.TEXT:
+                self.is_read = False
                 yield message.data
             elif message.type is WSMsgType.PING:
                 await self.socket.pong(message.data)
@@ -132,6 +136,8 @@ class Line:
             self.heard_at_s = now_s
             self.was_pinged = False
         self._waiting_before, self._left_before = waiting, left
+        if not self.is_read:
+            self.heard_at_s = now_s
         silence_s = now_s - self.heard_at_s
         if silence_s < limits.PING_EVERY_S:
             return

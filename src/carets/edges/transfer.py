@@ -26,7 +26,7 @@ from aiohttp import web
 
 from carets import limits
 from carets.edges import trace
-from carets.edges.call import answer, body, enter
+from carets.edges.call import answer, bearer, body, enter
 from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access
 from carets.protocol.access import Role
@@ -92,7 +92,7 @@ class Transfer:
         # Meanwhile the room may have left memory, and the link may have been revoked.
         caller = await enter(self._lobby, request, Role.EDITOR, "viewers cannot import files")
         person = access.read_person(self._lobby.around.secret, caller.room.id, trace.keep_out(asked.person))
-        records = await caller.room.import_files(person or caller.person, asked.files)
+        records = await caller.room.import_files(person or caller.person, asked.files, bearer(request))
         self._lobby.around.audit.note("files_imported", files=len(records), person=person or caller.person)
         return answer({"files": records}, 201)
 
@@ -154,14 +154,24 @@ class Transfer:
             return True
 
     async def _write(self, request: web.Request, response: web.StreamResponse, packed: bytes) -> None:
-        """Send it at the reader's pace. Raises: ConnectionError, TimeoutError for one who takes nothing any more."""
+        """Send it at the reader's pace.
+
+        Raises: ConnectionError, TimeoutError for one who takes nothing any more, Refused once its link has ended.
+        """
         if packed and not response.prepared:
             # Not before there is something to send: what fails at once has an answer of its own.
             await response.prepare(request)
         view = memoryview(packed)
         for at in range(0, len(view), _WRITE_BYTES):
-            async with asyncio.timeout(limits.EXPORT_STALL_S):
-                await response.write(view[at : at + _WRITE_BYTES])
+            writing = asyncio.ensure_future(response.write(view[at : at + _WRITE_BYTES]))
+            try:
+                async with asyncio.timeout(limits.EXPORT_STALL_S):
+                    while not writing.done():
+                        await asyncio.wait({writing}, timeout=limits.LINK_LOOK_S)
+                        await enter(self._lobby, request, Role.VIEWER, "")  # its link may have ended meanwhile
+                await writing
+            finally:
+                writing.cancel()
 
 
 class _Archive:

@@ -83,6 +83,8 @@ class WebSocketDoor:
                     await asyncio.sleep(0)
                 if room.is_full:
                     await room.settle()
+                if wait_s := member.allowance.wait_s():
+                    await asyncio.sleep(wait_s)
         except CaretsError as error:
             self._lobby.note(error)
             room.expel(member, error)

@@ -8,6 +8,8 @@ Source: y-websocket 3.1.0, src/y-websocket.js; docs/PROTOCOL.md, "The stock door
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 from aiohttp import web
 
@@ -73,6 +75,8 @@ async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
         room.receive_stock(member, file_id, frame)
         if room.is_full:
             await room.settle()
+        if wait_s := member.allowance.wait_s():
+            await asyncio.sleep(wait_s)
 
 
 def _key(request: web.Request, room: Room) -> str:

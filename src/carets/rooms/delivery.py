@@ -11,8 +11,8 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from carets import limits
 from carets.metrics import Metrics
@@ -45,7 +45,9 @@ class Delivery:
         self._members = members
         self._open = open_files
         self._whole = whole
-        self._waiting: deque[Member] = deque()
+        self._waiting: dict[Member, None] = {}
+        self._resting: dict[Member, asyncio.TimerHandle] = {}
+        """Who has had so many answers that the next one waits."""
         self._turn: asyncio.Handle | None = None
         self._tick: asyncio.TimerHandle | None = None
         self._refresh: asyncio.TimerHandle | None = None
@@ -54,7 +56,7 @@ class Delivery:
 
     def stop(self) -> None:
         """No more timers; what waits is forgotten."""
-        for handle in (self._turn, self._tick, self._refresh):
+        for handle in (self._turn, self._tick, self._refresh, *self._resting.values()):
             if handle is not None:
                 handle.cancel()
 
@@ -176,11 +178,26 @@ class Delivery:
 
     # -- catching up
 
-    def answer(self, file: OpenFile, seat: Seat, state_vector: bytes) -> None:
-        """Answer a step 1, soon: what the asker has is where it is behind from."""
-        seat.behind = file.mark()._replace(state_vector=state_vector)
-        seat.answer_due = True
+    def answer(self, seat: Seat, state_vector: bytes) -> None:
+        """Answer a step 1, soon. What is asked again before that has one answer, and so has what is asked meanwhile."""
+        seat.question = state_vector
         self.catch_up_soon(seat.member)
+
+    def answer_presence(self, seat: Seat) -> None:
+        """Tell a member of every caret, soon."""
+        seat.presence_asked = True
+        self.catch_up_soon(seat.member)
+
+    def _may_answer(self, member: Member) -> bool:
+        """Whether a member is given what it asked for now; if not, it is later."""
+        wait_s = member.allowance.answer_wait_s()
+        if wait_s and member not in self._resting:
+            self._resting[member] = chores.later(wait_s, self._guarded, partial(self._rested, member))
+        return not wait_s
+
+    def _rested(self, member: Member) -> None:
+        del self._resting[member]
+        self.catch_up_soon(member)
 
     def ask(self, seat: Seat) -> None:
         """Send a step 1 for what the member has and the file has not; at most one is under way."""
@@ -208,8 +225,7 @@ class Delivery:
 
     def catch_up_soon(self, member: Member) -> None:
         """Bring a member up to date in the next turn of the event loop, a few members a turn."""
-        if member not in self._waiting:
-            self._waiting.append(member)
+        self._waiting.setdefault(member)
         if self._turn is None:
             self._turn = chores.soon(self._guarded, self._catch_up_some)
 
@@ -217,7 +233,8 @@ class Delivery:
         self._turn = None
         encodings_left = limits.CATCH_UPS_PER_TURN
         while self._waiting and encodings_left > 0:
-            member = self._waiting.popleft()
+            member = next(iter(self._waiting))
+            del self._waiting[member]
             if member.gone is None and not member.outbox.lagging:
                 encodings_left -= self._catch_up(member)
                 self.flush(member)
@@ -239,10 +256,17 @@ class Delivery:
             if seat.presence_stale:
                 seat.presence_stale = False
                 self.tell_presence(file, seat)
+            if seat.presence_asked and self._may_answer(member):
+                seat.presence_asked = False
+                member.allowance.answered(self.tell_presence(file, seat))
             if seat.in_parts:
                 continue
             if seat.ask_due:
                 self.ask(seat)
+            if seat.question is not None and self._may_answer(member):
+                # What the asker has is where it is behind from.
+                seat.behind = file.mark()._replace(state_vector=seat.question)
+                seat.question, seat.answer_due, seat.ready = None, True, True
             if seat.behind is not None:
                 encodings += self._bring_up(file, seat)
         return encodings
@@ -260,8 +284,10 @@ class Delivery:
         seat.answer_due = False
         self._metrics.catch_ups += 1
         self._metrics.catch_up_bytes += len(message)
-        if first_answer and member.may_write:
-            self.ask(seat)
+        if first_answer:
+            member.allowance.answered(len(message))
+            if member.may_write:
+                self.ask(seat)
         if len(message) > limits.PART_BYTES_MAX and member.dialect.has_parts:
             seat.behind, seat.in_parts = file.mark(), True
             member.outbox.put_bulk(file.id, map(member.dialect.part, wire.cut_in_parts(file.id, message)))
@@ -274,12 +300,15 @@ class Delivery:
 
     # -- presence
 
-    def tell_presence(self, file: OpenFile, seat: Seat) -> None:
-        """Put every caret of a file before one member."""
+    def tell_presence(self, file: OpenFile, seat: Seat) -> int:
+        """Put every caret of a file before one member; how many bytes that were."""
         page, stock = file.whereabouts.all()
         entries = page if seat.member.dialect.has_notices else stock
-        if entries:
-            seat.member.outbox.put(seat.member.dialect.message(file.id, wire.encode_awareness(entries)))
+        if not entries:
+            return 0
+        told = seat.member.dialect.message(file.id, wire.encode_awareness(entries))
+        seat.member.outbox.put(told)
+        return len(told)
 
     def arrived(self, member: Member) -> None:
         """A member came or changed its name: the next tick tells the others."""
@@ -289,6 +318,9 @@ class Delivery:
     def left(self, member: Member) -> None:
         """A member left: the next tick tells the others."""
         self._arrived.discard(member.id)
+        self._waiting.pop(member, None)
+        if rest := self._resting.pop(member, None):
+            rest.cancel()
         self._left.append(member.id)
         self.tick_soon()
 

@@ -43,6 +43,8 @@ class OpenFile:
         self.former_client_ids = log.former_client_ids
         self.is_lineage_stale = False
         """Whether the file has another path since, which other files may have had before."""
+        self.load_s = 0.0
+        """Seconds of the event loop that it took to bring it into memory."""
         self.deleted = record.deleted_at_ms is not None
         self.seats: dict[int, Seat] = {}
         self.whereabouts = Whereabouts()

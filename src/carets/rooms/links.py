@@ -20,8 +20,18 @@ class Links(dict[str, LinkRecord]):
     """The links by their ids, in the order of their making."""
 
     def __init__(self, records: Sequence[LinkRecord]) -> None:
-        super().__init__((link.link_id, link) for link in records)
+        super().__init__()
         self._coming = 0
+        self._ends_ms: dict[str, int] = {}
+        """When each link ends that does, so that a look at all rooms every moment costs nothing where none do."""
+        for link in records:
+            self[link.link_id] = link
+
+    def __setitem__(self, link_id: str, link: LinkRecord) -> None:
+        super().__setitem__(link_id, link)
+        self._ends_ms.pop(link_id, None)
+        if link.expires_at_ms is not None:
+            self._ends_ms[link_id] = link.expires_at_ms
 
     def find(self, key: str, now_ms: int) -> LinkRecord:
         """The link of this key. Raises: Refused KEY_WRONG, LINK_REVOKED or LINK_EXPIRED."""
@@ -41,6 +51,10 @@ class Links(dict[str, LinkRecord]):
         """Whether there is such a link and its time is over."""
         link = self.get(link_id)
         return link is not None and link.expires_at_ms is not None and link.expires_at_ms <= now_ms
+
+    def expired(self, now_ms: int) -> set[str]:
+        """The links whose time is over."""
+        return {link_id for link_id, end_ms in self._ends_ms.items() if end_ms <= now_ms}
 
     @contextmanager
     def coming(self, link: LinkRecord) -> Iterator[None]:

@@ -21,6 +21,7 @@ from carets.protocol import access
 from carets.protocol.access import Role, RoleName
 from carets.rooms import chores, imports
 from carets.rooms.files import FileTable
+from carets.rooms.ledger import Ledger
 from carets.rooms.links import Links
 from carets.rooms.room import Room
 from carets.rooms.storage import SENTENCES, Storage
@@ -57,6 +58,7 @@ class Lobby:
         self.is_draining = False
         self._opening: dict[str, asyncio.Task[Room]] = {}
         self._restoring = asyncio.Lock()
+        self._hurried_at_s = -limits.ROOM_HURRIED_S
 
     async def enter(self, workspace_id: str) -> Room:
         """The workspace's room, opened if need be, once for all who wait. Raises: Refused, Unavailable."""
@@ -69,6 +71,8 @@ class Lobby:
             return _undeleted(room)
         task = self._opening.get(workspace_id)
         if task is None:
+            if len(self._opening) >= limits.OPENINGS_MAX:
+                raise Unavailable(Code.ROOMS_TOO_MANY, "as many as can be read at once", retry_after_s=1.0)
             task = self._opening[workspace_id] = chores.begin(self._open(workspace_id))
             task.add_done_callback(lambda _: self._opening.pop(workspace_id, None))
         room = await asyncio.shield(task)
@@ -85,10 +89,20 @@ class Lobby:
             raise Refused(Code.WORKSPACE_UNKNOWN)
         if record.deleted_at_ms is not None:
             raise Refused(Code.WORKSPACE_DELETED)
+        self._make_place()
         room = self.rooms[workspace_id] = Room(record, self.around, self.storage)
         self.around.metrics.rooms_opened += 1
         _log.info("room_opened", workspace=workspace_id, files=len(record.files))
         return room
+
+    def _make_place(self) -> None:
+        """Put idle rooms out of memory, if there is no place for another one. Raises: Unavailable ROOMS_TOO_MANY."""
+        clock_s, rooms_max = self.around.clock_s(), self.around.quotas.rooms_max
+        if len(self.rooms) >= rooms_max and clock_s - self._hurried_at_s >= limits.ROOM_HURRIED_S:
+            self._hurried_at_s = clock_s
+            self.sweep(limits.ROOM_HURRIED_S)
+        if len(self.rooms) >= rooms_max:
+            raise Unavailable(Code.ROOMS_TOO_MANY, retry_after_s=limits.ROOM_HURRIED_S)
 
     async def create(self, title: str, files: dict[str, str]) -> tuple[WorkspaceRecord, dict[RoleName, NewLink]]:
         """Make a workspace with its first files and its three links, durably. Raises: Refused, Unavailable."""
@@ -100,6 +114,7 @@ class Lobby:
             links[role.label] = self.new_link(role.label, "", None)
         now_ms, entropy = self.around.now_ms(), self.around.entropy
         drafts = await imports.draft_all(files, entropy)
+        Ledger(0, self.around.quotas.workspace_bytes_max).check(sum(len(each.update) for each in drafts))
         made, appends = imports.place(drafts, FileTable([]), entropy, now_ms, imports.SERVER)
         record = WorkspaceRecord(
             workspace_id,
@@ -163,16 +178,29 @@ class Lobby:
             _log.info("refused", error=str(error))
 
     async def run(self) -> None:
-        """Put idle rooms and files out of memory, for ever."""
+        """End what a link's time is over for, and put idle rooms and files out of memory, for ever."""
+        looks = 0
         while True:
-            await asyncio.sleep(_SWEEP_S)
-            self.sweep()
+            await asyncio.sleep(limits.LINK_LOOK_S)
+            self.expel_expired()
+            looks += 1
+            if looks * limits.LINK_LOOK_S >= _SWEEP_S:
+                looks = 0
+                self.sweep()
 
-    def sweep(self) -> None:
-        """One look: what is idle and clean leaves memory."""
+    def expel_expired(self) -> None:
+        """Close whoever is on a link whose time is over, in all rooms."""
+        for room in list(self.rooms.values()):
+            try:
+                room.expel_expired()
+            except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
+                room.fail(error)
+
+    def sweep(self, idle_s: float = limits.ROOM_IDLE_S) -> None:
+        """One look: what is clean, and idle for so long, leaves memory."""
         now_ms = self.around.now_ms()
         for room in list(self.rooms.values()):
-            is_idle = not room.members and now_ms - room.empty_since_ms >= limits.ROOM_IDLE_S * 1000
+            is_idle = not room.members and now_ms - room.empty_since_ms >= idle_s * 1000
             if self._may_go(room) and (room.failed is not None or is_idle):
                 room.delivery.stop()
                 del self.rooms[room.id]

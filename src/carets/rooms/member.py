@@ -16,6 +16,7 @@ from carets.protocol.access import Role
 from carets.protocol.admission import Author
 from carets.protocol.dialect import Dialect
 from carets.protocol.wire import PartsInbox
+from carets.rooms.allowance import Allowance
 from carets.rooms.outbox import Outbox
 
 
@@ -36,7 +37,9 @@ class Seat:
     client_id: int | None = None
     """The Yjs client id: declared by ``open_file``, or told by a stock client's first awareness."""
     ready: bool = False
-    """Whether its step 1 came: only then do updates go to it."""
+    """Whether its first step 1 is being answered: only then do updates go to it."""
+    question: bytes | None = None
+    """The state vector of a step 1 that is not answered yet; of several, the last."""
     behind: Mark | None = None
     """What it has, while it is not up to date; None while each commit goes to it at once."""
     answer_due: bool = False
@@ -49,6 +52,7 @@ class Seat:
     blocked: bool = False
     """Whether an edit was refused: what follows it cannot be taken until the file is opened anew."""
     presence_stale: bool = False
+    presence_asked: bool = False
     greeted: bool = False
     """Whether a stock client's name and colour were taken: the first ones stay."""
 
@@ -65,6 +69,7 @@ class Member:
     color: str
     dialect: Dialect
     outbox: Outbox
+    allowance: Allowance
     page: str = ""
     """A random id of its page's life: the same person's same page has no second connection."""
     place: int | None = None

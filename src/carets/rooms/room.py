@@ -15,7 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -23,17 +23,19 @@ import structlog
 from carets import limits
 from carets.audit import Action
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
-from carets.protocol import access, messages, wire
+from carets.protocol import access, messages, signals, wire
 from carets.protocol.access import Role
 from carets.protocol.dialect import Dialect
 from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
 from carets.rooms import chores, imports, profile, summary
+from carets.rooms.allowance import Allowance
 from carets.rooms.chat import Chat
 from carets.rooms.commit import FileOperation, Pending, Post, Sealed
 from carets.rooms.delivery import Delivery, is_large
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
+from carets.rooms.ledger import Ledger
 from carets.rooms.links import Links
 from carets.rooms.member import Member, Seat
 from carets.rooms.outbox import Outbox, Sink
@@ -42,6 +44,7 @@ from carets.rooms.shelf import Shelf
 from carets.rooms.storage import RoomStorage, Storage
 from carets.rooms.store import LinkRecord, StoreFailed, WorkspaceRecord, may_be_kept
 from carets.rooms.surroundings import Surroundings
+from carets.rooms.whole import Whole
 
 _log = structlog.get_logger("carets.room")
 
@@ -56,15 +59,17 @@ class Room:
         self.deleted_at_ms = record.deleted_at_ms
         self.members: dict[int, Member] = {}
         self.files = FileTable(record.files)
-        self.shelf = Shelf(self.id, storage, self.files, is_carrying=around.is_carrying)
+        self.storage = RoomStorage(storage)
+        self.ledger = Ledger(record.log_bytes, around.quotas.workspace_bytes_max)
+        self.shelf = Shelf(self.id, storage, self.files, around.clock_s, is_carrying=around.is_carrying)
         self.open_files = self.shelf.files
         self.links = Links(record.links)
         self.chat = Chat(record.chat)
-        self.delivery = Delivery(self.members, self.open_files, self._whole_notices(), self.fail, around.metrics)
+        self._whole = Whole(self.id, lambda: self.title, self.members, self.files, self.chat, self.storage)
+        self.delivery = Delivery(self.members, self.open_files, self._whole.notices(), self.fail, around.metrics)
         self.seats = Seats(self.open_files, self.files, self.delivery)
         self.failed: Exception | None = None
         self.is_draining = False
-        self.storage = RoomStorage(storage)
         self._around = around
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
@@ -97,40 +102,15 @@ class Room:
         self._member_ids += 1
         name = access.clean_label(hello.name, limits.NAME_UNITS_MAX, f"Guest {self._member_ids}")
         color = access.clean_color(hello.color, self._member_ids)
-        member = Member(self._member_ids, person, link_id, role, name, color, dialect, Outbox(sink), hello.page)
+        outbox, allowance = Outbox(sink), Allowance(self._around.clock_s)
+        member = Member(self._member_ids, person, link_id, role, name, color, dialect, outbox, allowance, hello.page)
         self.members[member.id] = member
         self.delivery.arrived(member)
-        self.delivery.reply(member, self._welcome(member, token))
+        self.delivery.reply(member, self._whole.welcome(member, token, self._around.build))
         if not self.chat.is_empty:
             self.delivery.reply(member, self.chat.tail())
         self.delivery.flush(member)
         return member
-
-    def _welcome(self, member: Member, token: str) -> messages.Welcome:
-        return messages.Welcome(
-            member_id=member.id,
-            person=token,
-            role=member.role.label,
-            name=member.name,
-            color=member.color,
-            workspace_id=self.id,
-            title=self.title,
-            files=self.files.listed(),
-            members=[other.record for other in self.members.values()],
-            build=self._around.build,
-            author=member.person,
-            fault=self.storage.fault,
-        )
-
-    def _whole_notices(self) -> dict[type[messages.Notice], Callable[[], messages.Notice]]:
-        """What a member is told that lagged, for each kind of notice that it must not miss."""
-        return {
-            messages.Files: lambda: messages.Files(self.files.listed(), full=True),
-            messages.Members: lambda: messages.Members([each.record for each in self.members.values()], full=True),
-            messages.ChatNotice: self.chat.tail,
-            messages.WorkspaceNotice: lambda: messages.WorkspaceNotice(self.title),
-            messages.StorageNotice: lambda: messages.StorageNotice(self.storage.fault),
-        }
 
     def leave(self, member: Member) -> None:
         """A connection ended. What it had admitted stays admitted."""
@@ -162,6 +142,10 @@ class Room:
         """Take one binary frame of ``carets.v1``. Raises: WireError; nothing is changed then."""
         if self.is_draining:
             return
+        with member.allowance.measured(len(data)):
+            self._receive(member, data)
+
+    def _receive(self, member: Member, data: bytes) -> None:
         file_id, message = wire.decode_frame(data)
         if type(message) is wire.Part:
             whole = member.parts.take(file_id, message)
@@ -180,10 +164,11 @@ class Room:
         """Take one message at the stock door. Raises: WireError, Refused."""
         if self.is_draining:
             return
-        message = wire.decode_message(data)
-        if type(message) is wire.Part:
-            raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes whole messages only")
-        self._take(member, file_id, message)
+        with member.allowance.measured(len(data)):
+            message = wire.decode_message(data)
+            if type(message) is wire.Part:
+                raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes whole messages only")
+            self._take(member, file_id, message)
 
     def _take(self, member: Member, file_id: int, message: wire.Message) -> None:
         kind = type(message)
@@ -194,15 +179,12 @@ class Room:
             return
         elif kind is wire.Step1:
             known = decode_state_vector(message.state_vector)  # type: ignore[union-attr]
-            file = self.open_files[file_id]
-            file.check_lineage(known)
-            seat.ready = True
-            self.delivery.answer(file, seat, message.state_vector)  # type: ignore[union-attr]
+            self.open_files[file_id].check_lineage(known)
+            self.delivery.answer(seat, message.state_vector)  # type: ignore[union-attr]
         elif kind is wire.Awareness:
             self._take_presence(member, seat, message.payload)  # type: ignore[union-attr]
         elif kind is wire.QueryAwareness:
-            self.delivery.tell_presence(self.open_files[file_id], seat)
-            self.delivery.flush(member)
+            self.delivery.answer_presence(seat)
 
     def _take_update(self, member: Member, file_id: int, seat: Seat | None, update: bytes, is_step_2: bool) -> None:
         """Admit an edit and queue it, or say why not. Every frame counts, whatever becomes of it."""
@@ -229,6 +211,8 @@ class Room:
         if file.deleted:
             raise Refused(Code.FILE_DELETED)
         is_held = not self.storage.is_writable and file.gate.has_news(update)
+        if not self.ledger.has_room(self._pending.bytes_waiting + len(update)) and file.gate.has_news(update):
+            raise self.ledger.refusal()
         admitted = None if is_held else (file.gate.carry if is_step_2 else file.gate.admit)(update, seat.author)
         if admitted is None:
             member.gaps.setdefault(file.id, member.received)
@@ -270,12 +254,16 @@ class Room:
     # -- requests
 
     def request(self, member: Member, request: messages.Request) -> None:
-        """Take one text frame; `OpenFile` goes to `open_file`. Raises: WireError."""
+        """Take one text frame; `OpenFile` goes to `open_file`. Raises: WireError, Unavailable for who floods."""
         if self.is_draining:
             return
         try:
-            self._do(member, request)
+            with member.allowance.measured():
+                member.allowance.take(request)
+                self._do(member, request)
         except (Refused, Unavailable) as refused:
+            if refused.code is Code.RATE_LIMITED and not member.allowance.may_be_refused():
+                raise
             file_id = getattr(request, "file_id", None)
             self.refuse(member, refused, file_id, getattr(request, "request", None))
 
@@ -311,7 +299,8 @@ class Room:
             case messages.Chat():
                 self._post(member, request)
             case messages.Signal():
-                self._signal(member, request)
+                signals.check(memoryview(request.data))
+                self.delivery.signal(member, request)
             case messages.Hello():
                 raise WireError(Code.MALFORMED_MESSAGE, "a second hello")
             case _:
@@ -320,7 +309,8 @@ class Room:
     async def open_file(self, member: Member, request: messages.OpenFile) -> None:
         """Load a file's document, and give the member its place there, or tell it why not."""
         try:
-            await self.shelf.load(request.file_id)
+            self.seats.check(member, request.file_id)
+            await self.shelf.load(request.file_id, member.allowance)
             if member.gone is None:
                 self.seats.take(member, request)
         except (Refused, StoreFailed) as error:
@@ -328,7 +318,7 @@ class Room:
 
     async def open_stock_file(self, member: Member, file_id: int) -> None:
         """Give a stock client its place in its one file. Raises: Refused, StoreFailed."""
-        await self.shelf.load(file_id)
+        await self.shelf.load(file_id, member.allowance)
         if member.gone is None:
             self.seats.take(member, messages.OpenFile(file_id, 0))
 
@@ -336,9 +326,10 @@ class Room:
         """Admit a change of the list of files; it is told when it is committed. Raises: Refused, StoreFailed."""
         if not member.may_write:
             raise Refused(Code.ROLE_TOO_LOW, "a viewer cannot change files")
-        self.storage.check()
+        self._check_waiting(member)
         around = self._around
         records = self.files.change(request, around.now_ms(), lambda: around.entropy(8).hex())
+        member.allowance.changed(len(records))
         for record in records:
             if file := self.open_files.get(record.file_id):
                 file.deleted = record.deleted_at_ms is not None
@@ -346,18 +337,19 @@ class Room:
         self._wake()
 
     def _post(self, member: Member, request: messages.Chat) -> None:
-        """Admit a message of the chat; it is told when it is committed. Raises: Refused, StoreFailed."""
-        self.storage.check()
+        """Admit a message of the chat; it is told when it is committed. Raises: Refused, Unavailable."""
+        self._check_waiting(member)
         text, look = access.clean_message(request.text), (member.name, member.color)
         entry, is_new = self.chat.admit(self._around.now_ms(), member.person, look, text, request.nonce)
         self._pending.post(Post(member, request.request, entry, is_new))
         self._wake()
 
-    def _signal(self, member: Member, request: messages.Signal) -> None:
-        """Pass a signal on at once. Raises: Refused."""
-        if len(memoryview(request.data)) > limits.SIGNAL_BYTES_MAX:
-            raise Refused(Code.MESSAGE_TOO_LARGE, f"a signal has at most {limits.SIGNAL_BYTES_MAX} bytes")
-        self.delivery.signal(member, request)
+    def _check_waiting(self, member: Member) -> None:
+        """Raises: Refused WORKSPACE_FULL, Unavailable when nothing can be kept, or no more of this member may wait."""
+        self.storage.check()
+        self.ledger.check(self._pending.bytes_waiting)
+        if member.requests_open >= limits.REQUESTS_OPEN_MAX:
+            raise Unavailable(Code.RATE_LIMITED, retry_after_s=1.0)
 
     # -- the commit
 
@@ -371,6 +363,7 @@ class Room:
             while self._pending:
                 sealed = self._pending.seal(self.id, self._around.now_ms())
                 if not sealed.batch.is_empty:
+                    self.ledger.seal(sealed.batch.log_bytes)
                     try:
                         await self.storage.shared.append(sealed.batch)
                     except StoreFailed as error:
@@ -388,6 +381,7 @@ class Room:
 
     def _take_in(self, sealed: Sealed) -> None:
         """What is durable becomes the room's state; then it is told."""
+        self.ledger.commit()
         for file, edits, append in sealed.edits:
             before = file.mark() if is_large(edits) else None
             file.commit([edit.update for edit in edits], append.claims)
@@ -433,6 +427,7 @@ class Room:
         _log.error("commit_failed", workspace=self.id, error=str(error), files=len(sealed.edits))
         touched = [*sealed.edits, *((file, edits, None) for file, edits in self._pending.edits.items())]
         self._pending.clear()
+        self.ledger.fall_back()
         self.files.fall_back()
         self.chat.fall_back()
         self._pending.disappoint(error)
@@ -487,12 +482,15 @@ class Room:
             raise Unavailable(Code.DRAINING if self.is_draining else Code.UNAVAILABLE)
         self.storage.check()
 
-    async def import_files(self, author: str, files: Mapping[str, str]) -> list[FileRecord]:
-        """Make files with their texts, all in one commit or none, durably. Raises: Refused, Unavailable."""
+    async def import_files(self, author: str, files: Mapping[str, str], key: str | None = None) -> list[FileRecord]:
+        """Make files of texts, all in one durable commit or none, while `key` is good. Raises: Refused, Unavailable."""
         with self._call():
             drafts = await imports.draft_all(files, self._around.entropy)
             self._check_open()
+            if key is not None:
+                self.find_link(key)
             now_ms, entropy = self._around.now_ms(), self._around.entropy
+            self.ledger.check(self._pending.bytes_waiting + sum(len(each.update) for each in drafts))
             records, appends = imports.place(drafts, self.files, entropy, now_ms, author)
             kept = self._pending.expect()
             self._pending.operate(FileOperation(records, appends, kept=kept))
@@ -544,9 +542,7 @@ class Room:
         action: Action = "link_made" if link.revoked_at_ms is None else "link_revoked"
         self._around.audit.note(action, workspace=self.id, target=link.link_id, role=link.role)
         if link.revoked_at_ms is not None:
-            for member in list(self.members.values()):
-                if member.link_id == link.link_id:
-                    self.expel(member, Refused(Code.LINK_REVOKED))
+            self._expel_links({link.link_id}, Code.LINK_REVOKED)
 
     @property
     def is_clean(self) -> bool:
@@ -568,13 +564,17 @@ class Room:
         if self.failed is not None:
             return self._committing is None and not self.shelf.is_busy
         self.shelf.unload_idle()
-        self._expel_expired()
         return not (self.members or self.open_files or self.shelf.is_busy or self._calls) and self.is_clean
 
-    def _expel_expired(self) -> None:
+    def expel_expired(self) -> None:
+        """Close whoever is on a link whose time is over."""
+        if expired := self.links.expired(self._around.now_ms()):
+            self._expel_links(expired, Code.LINK_EXPIRED)
+
+    def _expel_links(self, link_ids: set[str], code: Code) -> None:
         for member in list(self.members.values()):
-            if self.links.has_expired(member.link_id, self._around.now_ms()):
-                self.expel(member, Refused(Code.LINK_EXPIRED))
+            if member.link_id in link_ids:
+                self.expel(member, Refused(code))
 
     async def settle(self) -> None:
         """Wait until all that was admitted is durable, and checkpoints under way are kept."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from carets import limits
 from carets.errors import Code, Refused
 from carets.protocol import messages, wire
 from carets.protocol.admission import Author
@@ -25,6 +26,11 @@ class Seats:
         self._open = open_files
         self._table = table
         self._delivery = delivery
+
+    def check(self, member: Member, file_id: int) -> None:
+        """Raises: Refused FILES_OPEN_TOO_MANY, before anything is loaded for the member."""
+        if file_id not in member.seats and len(member.seats) >= limits.FILES_OPEN_MAX:
+            raise Refused(Code.FILES_OPEN_TOO_MANY, f"at most {limits.FILES_OPEN_MAX}")
 
     def take(self, member: Member, request: messages.OpenFile) -> None:
         """Give a member its place in a file that is in memory; one that it had there before is given up.

@@ -19,6 +19,7 @@ from carets.errors import Code
 from carets.protocol.updates import read_structs
 from carets.rooms import chores
 from carets.rooms import document as documents
+from carets.rooms.allowance import Allowance
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
 from carets.rooms.storage import Storage
@@ -35,6 +36,7 @@ class Shelf:
         workspace_id: str,
         store: Storage,
         table: FileTable,
+        clock_s: Callable[[], float],
         *,
         is_carrying: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -42,6 +44,7 @@ class Shelf:
         self._workspace_id = workspace_id
         self._store = store
         self._table = table
+        self._clock_s = clock_s
         self._is_carrying = is_carrying
         self._loading: dict[int, asyncio.Task[None]] = {}
         self._chores: set[asyncio.Task[None]] = set()
@@ -51,8 +54,9 @@ class Shelf:
         """Whether a load or a checkpoint is under way."""
         return bool(self._loading or self._chores)
 
-    async def load(self, file_id: int) -> OpenFile:
-        """The file, brought into memory if it is not there. Raises: Refused, StoreFailed."""
+    async def load(self, file_id: int, payer: Allowance | None = None) -> OpenFile:
+        """The file, brought into memory if it is not there, at the payer's cost. Raises: Refused, StoreFailed."""
+        is_there = file_id in self.files
         while (file := self.files.get(file_id)) is None:
             self._table.live(file_id)
             task = self._loading.get(file_id)
@@ -60,6 +64,8 @@ class Shelf:
                 task = self._loading[file_id] = chores.begin(self._load(file_id))
                 task.add_done_callback(lambda _: self._loading.pop(file_id, None))
             await asyncio.shield(task)
+        if payer is not None and not is_there:
+            payer.spent(file.load_s)
         if file.is_lineage_stale:
             log = await self._store.load_file(self._workspace_id, file_id)
             file.former_client_ids, file.is_lineage_stale = log.former_client_ids, False
@@ -78,7 +84,9 @@ class Shelf:
 
     async def _load(self, file_id: int) -> None:
         document, log = await self._read(file_id)
+        began_s = self._clock_s()
         file = OpenFile(self._table.committed[file_id], document, log, is_carrying=self._is_carrying)
+        file.load_s = self._clock_s() - began_s
         file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
         self.files[file_id] = file
 

@@ -5,6 +5,7 @@ Owns: the list of it. Does not know: who provides it. Time and chance are passed
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,8 +16,12 @@ from carets.metrics import Metrics
 from carets.rooms.store import Store
 
 
+def _loop_clock_s() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class Surroundings(NamedTuple):
-    """The store, the clock, chance, and what the operator has set."""
+    """The store, the clocks, chance, and what the operator has set."""
 
     store: Store
     now_ms: Callable[[], int]
@@ -31,6 +36,9 @@ class Surroundings(NamedTuple):
     audit: Audit = Audit()
     carry_until_ms: int = 0
     """Until when members may carry back what others typed, after the restore of an older backup; 0: never."""
+
+    clock_s: Callable[[], float] = _loop_clock_s
+    """Seconds that only go forward, fine enough to tell what one frame costs; from when does not matter."""
 
     def is_carrying(self) -> bool:
         """Whether that is so now."""
