@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,7 +22,10 @@ HIDDEN = (
     "\u061c\u200b\u200e\u200f\u2028\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069"
     "\ufeff\ufff9\x00\x1b\x7f\x9b\ue000\ud800"
 )
-ANY_TEXT = st.text(st.characters() | st.sampled_from("e\u0301\u200b\u202e \n/.~\ud800"), max_size=80)
+ANY_TEXT = st.text(
+    st.characters() | st.sampled_from("e\u0301\u0489\u200b\u200d\u200d\u202e\u212a\u20e3\ufe0f\ufe0f1é \n/.~:\ud800"),
+    max_size=80,
+)
 
 
 def test_roles_are_in_order_and_named_as_on_the_wire() -> None:
@@ -64,6 +69,9 @@ def test_a_message_keeps_its_lines_and_what_scripts_need() -> None:
     assert access.clean_message(f"\n {kept}\r\n") == kept
     assert access.clean_message("a\r\nb\rc\u2028d") == "a\nb\nc\nd"
     assert access.clean_message("\u202ee\x07\u0301") == "\u00e9"
+    flag = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+    assert access.clean_message(flag) == flag
+    assert access.clean_message("for people\U000e0066\U000e006f\U000e0072\U000e0020 only") == "for people only"
     assert len(access.clean_message("x" * limits.CHAT_UNITS_MAX)) == limits.CHAT_UNITS_MAX
     for text in ("", " \n\t", "\x00\u2066", "x" * (limits.CHAT_UNITS_MAX + 1)):
         with pytest.raises(Refused) as caught:
@@ -106,6 +114,34 @@ def test_a_label_without_anything_visible_is_the_other_one() -> None:
     assert access.clean_label("a\u202e\n b", 40, "") == "a b"
     assert access.clean_label("e\u200b\u0301", 40, "") == "é"
     assert access.clean_label("👩\u200d💻", 40, "") == "👩\u200d💻"
+    assert (
+        access.clean_label("1\ufe0f\u20e3 ❤\ufe0f\u200d🔥 می\u200cخواهم", 40, "")
+        == "1\ufe0f\u20e3 ❤\ufe0f\u200d🔥 می\u200cخواهم"
+    )
+
+
+def test_a_label_that_looks_like_another_is_that_one() -> None:
+    """A member named "Ada" with a joiner inside was another than "Ada" and looked the same."""
+    for twin in (
+        "A\u200dda",
+        "Ada\u200d",
+        "Ada\ufe0f",
+        "\u00adA\u034fda",
+        "Ad\U000e0061a",
+        "\u3164Ada\u2800",
+        "\u200cAda",
+        "Ada\ufffe",
+    ):
+        assert access.clean_label(twin, 40, "") == "Ada", ascii(twin)
+    assert access.clean_label("👩\u200d💻", 2, "") == "👩", "what is cut off leaves no joiner behind"
+
+
+def test_a_label_stays_in_its_line() -> None:
+    """Names with a hundred marks on one letter covered the lines above and below."""
+    for mark in "\u0301\u0489\u20dd":
+        label = access.clean_label("Z" + mark * 100 + "oe", 40, "")
+        assert len(label) <= 11
+        assert label.endswith("oe")
 
 
 @given(ANY_TEXT, st.integers(0, 100))
@@ -137,6 +173,21 @@ def test_an_honest_path_is_kept(path: str) -> None:
     "path", ["", ".", "..", "a/..", "../a", "/a", "a/", "a//b", "a\\b", " a", "a /b", "a.", "a\n", "~1", "x" * 256]
 )
 def test_a_path_that_leads_elsewhere_or_nowhere_is_refused(path: str) -> None:
+    with pytest.raises(Refused) as caught:
+        access.clean_path(path)
+    assert caught.value.code is Code.PATH_INVALID
+
+
+PATHS = json.loads((Path(__file__).parent / "vectors" / "paths.json").read_text())
+
+
+@pytest.mark.parametrize("path", PATHS["kept"])
+def test_a_path_of_any_script_is_kept(path: str) -> None:
+    assert access.clean_path(path) == unicodedata.normalize("NFC", path)
+
+
+@pytest.mark.parametrize("path", PATHS["refused"], ids=ascii)
+def test_a_path_that_is_none_somewhere_or_looks_like_another_is_refused(path: str) -> None:
     with pytest.raises(Refused) as caught:
         access.clean_path(path)
     assert caught.value.code is Code.PATH_INVALID

@@ -90,7 +90,7 @@ TABLE: dict[Code, Row] = {
     Code.ROLE_TOO_LOW: Row("This link does not allow that.", 403, "Ask for a link with more rights."),
     Code.FILE_UNKNOWN: Row("There is no such file.", 404, "Take the list of files anew."),
     Code.FILE_DELETED: Row("The file is deleted.", 410, "Restore it first."),
-    Code.PATH_INVALID: Row("The path cannot be used.", 400, "Choose a relative path without '..', control characters or empty parts."),
+    Code.PATH_INVALID: Row("The path cannot be used.", 400, "Choose a relative path without '..', empty parts, hidden characters, or names that Windows has not."),
     Code.PATH_TAKEN: Row("Another file has this path.", 409, "Choose another path."),
     Code.FILES_TOO_MANY: Row("The workspace cannot hold more files.", 409, "Delete files or use another workspace."),
     Code.EPOCH_CHANGED: Row("The file's history is another one than yours.", 409, "Do not merge; keep the unsaved text and open the file anew."),

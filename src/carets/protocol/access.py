@@ -20,6 +20,7 @@ from typing import Literal
 
 from carets import limits
 from carets.errors import Code, Refused
+from carets.protocol import appearance
 
 RoleName = Literal["viewer", "editor", "owner"]
 
@@ -28,15 +29,17 @@ _MAC_BYTES = 16
 _COLOR = re.compile(r"#[0-9a-f]{6}")
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 WORKSPACE_ID_BYTES = 12
-_DECEIVING = re.compile("[\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
-"""Characters that nobody sees and that reorder or hide what stands beside them. Source: Unicode TR 36."""
+_RESERVED = re.compile(r'[<>:"|?*]')
+"""Characters that Windows has no file names with; a colon there begins a hidden stream of a file, or names a drive."""
 
-
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that overrule the direction of a whole text. Marks of direction stay: Hebrew and Arabic need them."""
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|(com|lpt)[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$) *(\.|\Z)")
+"""Names that Windows opens as devices, whatever their ending. Source: "Naming Files, Paths, and Namespaces" there."""
 
 _MARKS_MAX = 30
 """Combining marks in a row: more than any language stacks. Source: UAX #15, stream-safe text format."""
+
+_NAME_MARKS_MAX = 8
+"""The same in what stands in one line: a name must not reach over its neighbours. Tibetan has some six."""
 
 
 class Role(IntEnum):
@@ -130,16 +133,11 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def _has_hidden(text: str) -> bool:
-    return _DECEIVING.search(text) is not None or any(unicodedata.category(c) in ("Cc", "Cs", "Co") for c in text)
-
-
 def clean_label(text: str, units_max: int, otherwise: str) -> str:
     """A name or title as it may be shown: what may not is taken out; `otherwise` when nothing is left."""
-    shown = "".join(c for c in text[: 8 * units_max] if c.isspace() or not _has_hidden(c))
-    # Last, since taking a character out can bring two together that are one in NFC.
-    folded = unicodedata.normalize("NFC", " ".join(shown.split()))
-    return folded[:units_max].strip() or otherwise
+    shown = appearance.without_hidden(appearance.without_heaps(text[: 8 * units_max], _NAME_MARKS_MAX))
+    shown = appearance.without_heaps(shown, _NAME_MARKS_MAX)[:units_max]
+    return appearance.without_stray(shown).strip() or otherwise
 
 
 def clean_color(text: str, seed: int) -> str:
@@ -148,27 +146,15 @@ def clean_color(text: str, seed: int) -> str:
     return text if _COLOR.fullmatch(text) else PALETTE[seed % len(PALETTE)]
 
 
-def _without_heaps(text: str) -> str:
-    """The text with at most `_MARKS_MAX` combining marks in a row: NFC takes the square of a run's length."""
-    if text.isascii():
-        return text
-    kept, marks = [], 0
-    for character in text:
-        marks = marks + 1 if unicodedata.combining(character) else 0
-        if marks <= _MARKS_MAX:
-            kept.append(character)
-    return "".join(kept)
-
-
 def clean_message(text: str) -> str:
     """A chat message as it may be shown: NFC, line feeds, nothing that controls or overrules the direction.
 
     Raises: Refused TEXT_INVALID when nothing is left, or more than `CHAT_UNITS_MAX` characters.
     """
     text = re.sub("\r\n|[\r\u2028\u2029]", "\n", text)
-    shown = "".join(c for c in _TURNING.sub("", text) if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs"))
+    shown = appearance.without_heaps(appearance.without_deceit(text), _MARKS_MAX)
     # Last, since taking a character out can bring two together that are one in NFC.
-    shown = _without_heaps(unicodedata.normalize("NFC", _without_heaps(shown))).strip()
+    shown = appearance.without_heaps(unicodedata.normalize("NFC", shown), _MARKS_MAX).strip()
     if not 1 <= len(shown) <= limits.CHAT_UNITS_MAX:
         raise Refused(Code.TEXT_INVALID, f"must have 1 to {limits.CHAT_UNITS_MAX} characters")
     return shown
@@ -182,18 +168,18 @@ PALETTE = (
 
 
 def clean_path(path: str) -> str:
-    """A file's path in its one form: NFC, relative, parts joined by ``/``.
+    """A file's path in its one form: NFC, relative, parts joined by ``/``, and a path on every system.
 
-    Raises: Refused PATH_INVALID, with what is wrong, for ``..``, empty parts, control, hidden or reserved characters,
-    and above the limits of length.
+    Whoever unpacks a workspace shall find each file where it is, and none elsewhere. Raises: Refused PATH_INVALID, with
+    what is wrong.
     """
     if len(path) > 4 * limits.PATH_UNITS_MAX:
         raise Refused(Code.PATH_INVALID, f"longer than {limits.PATH_UNITS_MAX} characters")
     path = unicodedata.normalize("NFC", path)
     if not path or len(path) > limits.PATH_UNITS_MAX:
         raise Refused(Code.PATH_INVALID, f"must have 1 to {limits.PATH_UNITS_MAX} characters")
-    if _has_hidden(path):
-        raise Refused(Code.PATH_INVALID, "control or hidden characters")
+    if appearance.has_hidden(path) or appearance.has_heap(path, _NAME_MARKS_MAX):
+        raise Refused(Code.PATH_INVALID, "control or hidden characters, or too many marks on one")
     if "\\" in path:
         raise Refused(Code.PATH_INVALID, "backslash; parts are divided by /")
     for part in path.split("/"):
@@ -201,6 +187,8 @@ def clean_path(path: str) -> str:
             raise Refused(Code.PATH_INVALID, "an empty part, '.' or '..'")
         if part != part.strip() or part.endswith("."):
             raise Refused(Code.PATH_INVALID, "a part begins or ends with a space, or ends with a dot")
+        if _RESERVED.search(part) or _DEVICE.match(part):
+            raise Refused(Code.PATH_INVALID, 'a name that Windows has not: one of <>:"|?*, or a device such as NUL')
         if len(part.encode()) > limits.PATH_PART_BYTES_MAX:
             raise Refused(Code.PATH_INVALID, f"a part is longer than {limits.PATH_PART_BYTES_MAX} bytes")
     if path.startswith("~"):

@@ -11,8 +11,24 @@ export const PATH_UNITS_MAX = 512;
 /** Bytes of one part of a path. Source: `PATH_PART_BYTES_MAX`. */
 const PART_BYTES_MAX = 255;
 
-/** Characters that nobody sees and that hide or reorder what is beside them. Source: `access._DECEIVING`. */
-const HIDDEN = /[\p{Cc}\p{Cs}\p{Co}\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/u;
+/** Marks on one character. Source: `access._NAME_MARKS_MAX`. */
+const HEAP = /[\p{Mn}\p{Me}]{9}/u;
+
+/** What cannot be seen, or makes what is beside it read otherwise. Source: `src/carets/protocol/appearance.py`. */
+const HIDDEN =
+  /[\p{Cc}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\u034f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]/u;
+
+/** Joiners and selectors stand between, or behind, characters that are not ASCII; elsewhere they only make twins of paths. */
+const JOINERS = "\\u200c\\u200d";
+const SELECTORS = "\\u180b-\\u180f\\ufe00-\\ufe0f\\u{e0100}-\\u{e01ef}";
+const STRAY = new RegExp(
+  `(?<![^\\p{ASCII}${JOINERS}])[${JOINERS}]|[${JOINERS}](?![^\\p{ASCII}${JOINERS}${SELECTORS}])` +
+    `|(?<![^\\p{ASCII}${JOINERS}${SELECTORS}])[${SELECTORS}](?!(?<=[0-9#*]\\ufe0f)\\u20e3)`,
+  "u",
+);
+
+/** What Windows has no file names with, or opens as a device. Source: `access._RESERVED`, `access._DEVICE`. */
+const RESERVED = /[<>:"|?*]|^(?:con|prn|aux|nul|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]|conin\$|conout\$) *(?:\.|$)/iu;
 
 /** What a version control, a package manager or a desktop puts beside the work of people. */
 const UNWANTED_FOLDERS = new Set([
@@ -31,20 +47,21 @@ const UNWANTED_FOLDERS = new Set([
 ]);
 const UNWANTED_FILES = new Set([".DS_Store", "Thumbs.db", "desktop.ini"]);
 
-export type PathFault = "empty" | "long" | "hidden" | "backslash" | "parts" | "edges" | "tilde";
+export type PathFault = "empty" | "long" | "hidden" | "backslash" | "parts" | "edges" | "tilde" | "reserved";
 
 /** What the server would refuse of a path; null when it takes it. The path is in NFC already. */
 export function pathFault(path: string): PathFault | null {
   if (path === "") return "empty";
   // The server counts code points.
   if (path.length > 4 * PATH_UNITS_MAX || [...path].length > PATH_UNITS_MAX) return "long";
-  if (HIDDEN.test(path)) return "hidden";
+  if ([HIDDEN, STRAY, HEAP].some((kind) => kind.test(path))) return "hidden";
   if (path.includes("\\")) return "backslash";
   if (path.startsWith("~")) return "tilde";
   const encoder = new TextEncoder();
   for (const part of path.split("/")) {
     if (part === "" || part === "." || part === "..") return "parts";
     if (part !== part.trim() || part.endsWith(".")) return "edges";
+    if (RESERVED.test(part)) return "reserved";
     if (encoder.encode(part).length > PART_BYTES_MAX) return "long";
   }
   return null;
