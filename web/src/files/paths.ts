@@ -16,7 +16,7 @@ const HEAP = /[\p{Mn}\p{Me}]{9}/u;
 
 /** What cannot be seen, or makes what is beside it read otherwise. Source: `src/carets/protocol/appearance.py`. */
 const HIDDEN =
-  /[\p{Cc}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\u034f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]/u;
+  /\u034f|[\p{Cc}\p{Cs}\p{Co}\p{Noncharacter_Code_Point}\u00ad\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff0-\ufffb\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]/u;
 
 /** Joiners and selectors stand between, or behind, characters that are not ASCII; elsewhere they only make twins of paths. */
 const JOINERS = "\\u200c\\u200d";
