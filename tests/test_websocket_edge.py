@@ -16,6 +16,7 @@ from carets.edges.line import Heartbeat, Line
 from carets.errors import Code, Unavailable
 from carets.metrics import Metrics
 from carets.protocol import wire
+from carets.protocol.pace import Bucket
 from carets.server import Running
 from tests.peer import Peer, connect, create_workspace, join
 from tests.stage import frames_of
@@ -285,6 +286,48 @@ async def test_a_full_line_that_does_not_drain_is_dropped(staged: Staged) -> Non
     for second in range(32):
         await look(line, second)
     assert (socket.pings, socket.close_code) == (0, Code.SILENT)
+
+
+async def test_a_line_that_we_do_not_read_is_not_silent(staged: Staged) -> None:
+    # A member that is read later for its rate, or whose file is being loaded, can say nothing that we would hear.
+    line, _, socket = staged
+    line.is_read = False
+    for second in range(100):
+        await look(line, second)
+    assert (line.closed_with, socket.pings) == (None, 0)
+    line.is_read = True
+    for second in range(100, 130):
+        assert line.closed_with is None
+        await look(line, second)
+    assert line.closed_with is not None
+    assert line.closed_with.code is Code.SILENT
+
+
+async def test_who_sends_too_much_is_read_later_loses_nothing_and_is_not_taken_for_dead(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "PING_EVERY_S", 0.5)
+    monkeypatch.setattr(limits, "PONG_WAIT_S", 0.25)
+    monkeypatch.setattr("carets.edges.line._LOOK_EVERY_S", 0.05)
+    ann = await workspace.join()
+    bob = await workspace.join()
+    on_ann, on_bob = await ann.open_file(1), await bob.open_file(1)
+    flooder = max(workspace.server.lobby.rooms[workspace.id].members.values(), key=lambda member: -member.id)
+    flooder.allowance._bytes = Bucket(50_000, 1, debt_max=1_000_000)
+    began_s = asyncio.get_running_loop().time()
+    for number in range(4):
+        on_ann.append(f"{number}" + "x" * 60_000)
+    rounds = 0
+    while ann.saved < ann.count:
+        on_bob.insert(0, "b")
+        await bob.until_saved()
+        rounds += 1
+    assert rounds > 10, "nobody else waits"
+    await bob.until(lambda: str(on_bob) == str(on_ann))
+    assert asyncio.get_running_loop().time() - began_s > 2 * 0.75, "a wait was longer than a silent line would live"
+    assert (ann.close_code, ann.refusals) == (None, [])
+    await ann.close()
+    await bob.close()
 
 
 async def test_nothing_is_written_after_the_close(staged: Staged) -> None:

@@ -436,7 +436,8 @@ class Page:
         for sent in session.sent[frame - 1 : min(reopened, default=None)]:
             if sent.replica.file_id == file_id:
                 sent.is_taken = False
-        if not reopened and (seat := session.seats.get(file_id)):
+        if (not reopened or code in GONE_FILE) and (seat := session.seats.get(file_id)):
+            # What waits to be sent in a seat that was taken meanwhile is not taken either when the file is gone.
             seat.is_blocked = code != Code.FILE_NOT_OPEN
         if code in GONE_FILE:
             self._drop(file_id)
