@@ -6,12 +6,14 @@
 PYTHON ?= python3
 ARGS ?=
 SEED ?=
+UPDATES ?=
+MINUTES ?=
 BIN := $(CURDIR)/.venv/bin
 # The venv's Node in front of any other.
 NPM := PATH="$(BIN):$$PATH" npm --prefix web --loglevel=error
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help serve test check bench simulate pins clean page modules
+.PHONY: help serve test check bench fuzz mutate simulate pins clean page modules
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +21,8 @@ help:
 	@echo "make test       all tests: page (vitest), server and browser (pytest; ARGS='-k name')"
 	@echo "make check      linters, formatters, types"
 	@echo "make bench      measurements"
+	@echo "make fuzz       hostile updates and bytes, at length (SEED=1 UPDATES=1000000 MINUTES=10)"
+	@echo "make mutate     take the guards out one by one: does a test notice? (ARGS='--only access')"
 	@echo "make simulate   members, faults and clocks from a seed (SEED=7)"
 	@echo "make pins       newest versions into constraints.txt and web/package-lock.json"
 	@echo "make clean      remove what make made; ./data stays"
@@ -45,6 +49,13 @@ bench: .venv/.dev page
 simulate: .venv/.dev
 	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+fuzz: .venv/.fuzz modules
+	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --updates $(or $(UPDATES),1000000)
+	@$(BIN)/python -m tests.fuzz.follow --minutes $(or $(MINUTES),10)
+
+mutate: .venv/.dev modules
+	@$(BIN)/python -m tools.mutate $(ARGS)
+
 page: .venv/.serve
 	@$(BIN)/python hatch_build.py
 
@@ -67,6 +78,11 @@ modules: .venv/.serve
 .venv/.dev: .venv/.serve
 	@echo "installing what tests and checks need into .venv"
 	@$(PIP) --group dev
+	@touch $@
+
+.venv/.fuzz: .venv/.dev
+	@echo "installing what fuzzing needs into .venv"
+	@$(PIP) --group fuzz
 	@touch $@
 
 # Universal: one list for every Python from 3.11 on and every platform. The lock is made in an empty folder,
