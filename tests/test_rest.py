@@ -12,7 +12,7 @@ import carets
 from carets.config import Config
 from carets.edges import pages
 from carets.edges.call import error_response
-from carets.edges.listener import _why_not
+from carets.edges.port import why_not
 from carets.errors import TABLE, CaretsError, Code
 from carets.server import Running, running
 from tests.peer import connect, create_workspace
@@ -161,6 +161,6 @@ def test_every_error_has_its_status(code: Code) -> None:
     [(errno.EADDRINUSE, "is taken"), (errno.EACCES, "above 1023"), (errno.EADDRNOTAVAIL, "Check --host")],
 )
 def test_a_port_that_cannot_be_had_is_explained_in_one_line(number: int, words: str) -> None:
-    text = _why_not(OSError(number, "reason"), "127.0.0.1", 80)
+    text = why_not(OSError(number, "reason"), "127.0.0.1", 80)
     assert words in text
     assert "\n" not in text

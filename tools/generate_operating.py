@@ -48,6 +48,8 @@ UNITS = {
     "OPENINGS": "workspaces",
     "DEPTH": "levels",
     "SHARE": "seconds a second",
+    "STRANGERS": "WebSockets",
+    "FIELDS": "fields",
 }
 """What a word in a limit's name says of its unit; the last such word counts."""
 

@@ -233,6 +233,42 @@ CONNECTIONS_MAX = 10_000
 ADDRESS_CONNECTIONS_MAX = 500
 """Connections from one address: a class of 100 behind one router, with some tabs each."""
 
+CONNECTIONS_RETRY_S = 5.0
+"""Seconds after which another try is worth it, where there was no room: what is silent has gone by then, or soon."""
+
+STRANGERS_MAX = 1_000
+"""WebSockets of this process that have not shown a key yet: a hello takes one way of the line, so that as many can come
+in a tenth of a second."""
+
+ADDRESS_STRANGERS_MAX = 200
+"""WebSockets from one address that have not shown a key yet: a class of 100 that reconnects at once, twice."""
+
+HEAD_WAIT_S = 10.0
+"""Seconds from connecting to the end of the first request's head: some kilobytes on the worst of lines."""
+
+KEEP_ALIVE_S = 130.0
+"""Seconds from an answer to the end of the next request's head: longer than proxies keep a connection that they may
+use again (nginx 60 s, Caddy 120 s), since they would lose a request to one that closes under it."""
+
+TLS_WAIT_S = 10.0
+"""Seconds for a TLS handshake: three ways of the line, and some kilobytes."""
+
+HEAD_LINE_BYTES_MAX = 8 * KIB
+"""Bytes of a request's first line, and of one field of its head: what nginx and Apache take."""
+
+HEAD_FIELDS_MAX = 100
+"""Fields in a request's head: browsers send some 20, and proxies add a few."""
+
+LINGER_S = 2.0
+"""Seconds in which what a refused request still sends is thrown away, so that its sender can read why."""
+
+ANSWER_STALL_S = 120.0
+"""Seconds without a sign that anything arrives, after which the kernel ends a connection on which something is to be
+sent. Above the silence after which a WebSocket counts as dead."""
+
+REFUSALS_OPEN_MAX = 64
+"""Connections that are being told that there is no room; beyond them the door stays shut without a word."""
+
 ADDRESS_WORKSPACES_PER_HOUR = 100
 """Workspaces that one address may create in an hour: a class in which everyone makes a few."""
 
@@ -338,6 +374,11 @@ assert SIGNAL_BYTES_MAX + KIB < FRAME_BYTES_MAX
 assert 4 * SIGNAL_BYTES_MAX <= OUTBOX_BYTES_FULL
 assert LOOP_HELD_S < PONG_WAIT_S < PING_EVERY_S
 assert ADDRESS_CONNECTIONS_MAX < CONNECTIONS_MAX
+assert ADDRESS_STRANGERS_MAX < ADDRESS_CONNECTIONS_MAX
+assert ADDRESS_STRANGERS_MAX < STRANGERS_MAX < CONNECTIONS_MAX
+assert LINGER_S < HEAD_WAIT_S < KEEP_ALIVE_S
+assert PING_EVERY_S + PONG_WAIT_S < ANSWER_STALL_S
+assert EXPORT_STALL_S < ANSWER_STALL_S
 assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX
 assert ADDRESS_CONNECTIONS_MAX < LOG_LINES_PER_MINUTE
 assert LOG_REFUSALS_PER_MINUTE < LOG_LINES_PER_MINUTE < LOG_EVENT_LINES_PER_MINUTE

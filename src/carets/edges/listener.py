@@ -1,6 +1,6 @@
 """The one port: all edges together, behind the checks that every request passes.
 
-Owns: routes, the ``Host`` rule, the headers and errors of every answer, opening and closing the port.
+Owns: routes, the ``Host`` rule, the headers and errors of every answer.
 Does not know: what the edges do.
 
 Invariant: an error of ours leaves as its row of the table; any other leaves as 500 and is logged whole.
@@ -8,7 +8,6 @@ Invariant: an error of ours leaves as its row of the table; any other leaves as 
 
 from __future__ import annotations
 
-import errno
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -20,12 +19,14 @@ from carets import limits
 from carets.edges import trace
 from carets.edges.admin import Admin
 from carets.edges.call import error_response
+from carets.edges.doorman import Doorman
 from carets.edges.exposition import Exposition
 from carets.edges.headers import Headers
 from carets.edges.line import Heartbeat
 from carets.edges.monitor import Monitor
 from carets.edges.origin import Origins
 from carets.edges.pages import Pages
+from carets.edges.port import Port, visiting
 from carets.edges.pulse import Pulse
 from carets.edges.rest import Rest
 from carets.edges.site import Site
@@ -34,7 +35,7 @@ from carets.edges.transfer import Transfer
 from carets.edges.visitor import meet
 from carets.edges.websocket import WebSocketDoor
 from carets.edges.yjs import StockDoor
-from carets.errors import CaretsError, Code, Misconfigured, Refused
+from carets.errors import CaretsError, Code, Refused
 from carets.rooms.lobby import Lobby
 from carets.rooms.steward import Steward
 
@@ -54,12 +55,14 @@ class Listener:
         self._lobby = lobby
         self._origins = Origins(site)
         self._headers = Headers(site)
+        self.doorman = Doorman(lobby.around.quotas, site.trusted_proxy)
+        self._port = Port(self.doorman, lobby.around.metrics.refusals)
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
         app.on_response_prepare.append(self._add_headers)
-        exposition = Exposition(lobby, self.heartbeat, self.pulse, self._count_connections)
+        exposition = Exposition(lobby, self.heartbeat, self.pulse, lambda: self.doorman.connections)
         routes = [
             *Rest(lobby, site, tokens.create).routes(),
-            *Admin(steward, site, tokens).routes(),
+            *Admin(steward, tokens.admin).routes(),
             *Transfer(lobby).routes(),
             *Pages(site).routes(),
             *Monitor(lobby, exposition, tokens.admin, metrics_open=metrics_open).routes(),
@@ -75,29 +78,18 @@ class Listener:
         # cannot read. What matters of them is told here, and by `_guard`.
         for name in ("aiohttp.websocket", "aiohttp.server"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=1.0,
-            handle_signals=False,
-            # aiohttp would unpack a body as it comes, before anyone has asked for it: 1 MB became 300 MB in memory.
-            auto_decompress=False,
-        )
+        # What it passes on to aiohttp's connections does not reach ours (`port`).
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
 
     async def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Listen; port 0 takes any free one. Returns the port. Raises: Misconfigured."""
         await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port, backlog=1024, ssl_context=tls).start()
-        except OSError as error:
-            raise Misconfigured(_why_not(error, host, port)) from error
-        return int(self._runner.addresses[0][1])
-
-    def _count_connections(self) -> int:
-        return len(self._runner.server.connections) if self._runner.server is not None else 0
+        assert self._runner.server is not None
+        return await self._port.open(self._runner.server, host, port, tls)
 
     async def close(self) -> None:
         """Stop listening and end what is still open."""
+        self._port.stop()
         await self._runner.cleanup()
 
     async def _add_slash(self, request: web.Request) -> web.Response:
@@ -113,7 +105,8 @@ class Listener:
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
             self._origins.check(request, visitor)
             preflight = self._origins.preflight(request)
-            return await handler(request) if preflight is None else preflight
+            with visiting(self.doorman, request, visitor):
+                return await handler(request) if preflight is None else preflight
         except CaretsError as error:
             self._lobby.note(error)
             self._lobby.around.metrics.refusals[error.code] += 1
@@ -137,11 +130,3 @@ class Listener:
 
 def _below(base_path: str, route: web.RouteDef) -> web.RouteDef:
     return web.RouteDef(route.method, base_path + route.path, route.handler, route.kwargs)
-
-
-def _why_not(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is taken: stop what listens there, or choose another with --port."
-    if error.errno == errno.EACCES:
-        return f"Port {port} may not be used by this user: choose one above 1023 with --port."
-    return f"Cannot listen on {host} port {port}: {error.strerror or error}. Check --host."

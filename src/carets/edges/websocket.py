@@ -15,6 +15,7 @@ from aiohttp import web
 from carets import limits
 from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
+from carets.edges.port import welcome
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import access, messages
 from carets.protocol.dialect import CARETS
@@ -44,6 +45,7 @@ class WebSocketDoor:
                 trace.keep_out(hello.person)
                 room = await self._lobby.enter(request.match_info["workspace_id"])
                 member = room.join(hello, CARETS, line)
+                welcome(request)
             except CaretsError as error:
                 self._lobby.note(error)
                 line.write(CARETS.notice(messages.encode_notice(messages.refusal(error))))

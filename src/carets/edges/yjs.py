@@ -16,6 +16,7 @@ from aiohttp import web
 from carets import limits
 from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
+from carets.edges.port import welcome
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import messages
 from carets.protocol.dialect import STOCK
@@ -42,6 +43,7 @@ class StockDoor:
                 key = _key(request, room)
                 file_id = room.files.at_path(request.match_info["path"]).file_id
                 member = room.join(messages.Hello(key=key), STOCK, line)
+                welcome(request)
                 line.on_drained = lambda: room.drained(member)
                 await room.open_stock_file(member, file_id)
                 trace.joined(self._lobby.around.audit, member)
