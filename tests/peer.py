@@ -112,6 +112,11 @@ class Peer:
         self.count += 1
         self.send_frame(file_id, wire.encode_update(update))
 
+    def send_step_2(self, file_id: int, update: bytes) -> None:
+        """Answer a step 1, and count it."""
+        self.count += 1
+        self.send_frame(file_id, wire.encode_step_2(update))
+
     def send_presence(self, file_id: int, state: Any) -> None:
         """Send one's caret."""
         entry = wire.Presence(self.welcome["member_id"], 1, json.dumps(state))
@@ -253,8 +258,7 @@ class Peer:
         match message:
             case wire.Step1(state_vector):
                 if self.answers_step_1:
-                    self.count += 1
-                    self.send_frame(file_id, wire.encode_step_2(replica.doc.get_update(state_vector)))
+                    self.send_step_2(file_id, replica.doc.get_update(state_vector))
             case wire.Step2(update):
                 replica.apply(update)
                 replica.synced = True

@@ -37,6 +37,7 @@ from carets.metrics import Metrics
 from carets.protocol import access
 from carets.rooms.lobby import Lobby
 from carets.rooms.steward import Steward
+from carets.rooms.store import StoreFailed
 from carets.rooms.surroundings import Surroundings
 from carets.tls import Tls
 
@@ -95,11 +96,14 @@ def _auditing(config: Config) -> Iterator[AuditFile | None]:
 @contextlib.asynccontextmanager
 async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | None) -> AsyncIterator[Running]:
     tls = Tls.of(config)
-    secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
-    admin_token = await store.get_or_create_secret("admin_token", _new_token)
-    create_token = await store.get_or_create_secret("create_token", _new_token)
-    await store.get_or_create_secret(LINEAGE, lambda: secrets.token_bytes(LINEAGE_BYTES))
-    carry_until_ms = int(await store.read_meta(CARRY_UNTIL) or 0)
+    try:
+        secret = await store.get_or_create_secret("person_secret", lambda: secrets.token_bytes(32))
+        admin_token = await store.get_or_create_secret("admin_token", _new_token)
+        create_token = await store.get_or_create_secret("create_token", _new_token)
+        await store.get_or_create_secret(LINEAGE, lambda: secrets.token_bytes(LINEAGE_BYTES))
+        carry_until_ms = int(await store.read_meta(CARRY_UNTIL) or 0)
+    except StoreFailed as error:
+        raise Misconfigured(f"{config.data / DATA_FILE} cannot be used: {error.detail}") from error
     tokens = Tokens(Token(admin_token.decode(), Code.ADMIN_TOKEN_WRONG))
     if config.needs_create_token:
         tokens = tokens._replace(create=Token(create_token.decode(), Code.CREATE_TOKEN_WRONG))

@@ -13,6 +13,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from carets.engines.sqlite_faults import Faults
 from carets.errors import Misconfigured
 
 DATA_FILE = "carets.sqlite3"
@@ -221,8 +222,12 @@ def open_file(path: Path, connection_class: type[sqlite3.Connection]) -> sqlite3
         connection = _connect(path, connection_class)
         _prepare(path, connection)
     except sqlite3.OperationalError as error:
-        raise Misconfigured(f"{path} cannot be used ({error}): is another program at it, is the disk full?") from error
+        is_full = Faults(path).failure(error).fault == "full"
+        why = "its disk is full" if is_full else "is another program at it, does its disk fail?"
+        raise Misconfigured(f"{path} cannot be used ({error}): {why}") from error
     except sqlite3.DatabaseError as error:
+        if Faults(path).failure(error).fault == "damaged" and error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise Misconfigured(f"{path} is damaged ({error}): run `carets check`, or restore a backup") from error
         raise Misconfigured(f"{path} is no sound database ({error}): move it away, or restore a backup") from error
     else:
         opened, connection = connection, None
