@@ -143,6 +143,14 @@ async def test_requests_above_the_rate_are_refused_with_the_time_to_wait(stage: 
     assert len(ann.told("refused")) == 1
 
 
+async def test_a_place_that_came_too_often_is_no_matter_of_its_file(stage: Stage) -> None:
+    # The page would take a refusal that names a file for one of the file's edits, and stop it.
+    ann = await stage.editor(1)
+    flood(stage, ann, limits.MEMBER_REQUESTS_BURST + 1)
+    assert "file_id" not in ann.told("refused")[0]
+    assert not ann.member.seats[1].blocked
+
+
 async def test_who_goes_on_in_spite_of_refusals_is_closed(stage: Stage) -> None:
     ann = stage.join()
     flood(stage, ann, limits.MEMBER_REQUESTS_BURST + limits.MEMBER_REFUSALS_BURST)

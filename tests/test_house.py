@@ -34,6 +34,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("carets.engines",),
     ("carets.edges",),
     (
+        "carets.admin",
+        "carets.administration",
         "carets.audit_file",
         "carets.backups",
         "carets.certificate",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import carets
+from carets.admin import add_admin_commands
 from carets.commands import add_care_commands
 from carets.config import add_serve_options, read_config
 from carets.errors import Misconfigured
@@ -36,4 +37,5 @@ def parser() -> argparse.ArgumentParser:
     add_serve_options(serving)
     serving.set_defaults(run=lambda options: serve(read_config(options)))
     add_care_commands(commands)
+    add_admin_commands(commands)
     return made

@@ -88,7 +88,7 @@ def _check(options: argparse.Namespace) -> int:
             drop_checkpoints(path, report.bad_checkpoints)
         finally:
             directory.release()
-        print(f"Forgot {_count(len(report.bad_checkpoints), 'checkpoint')}; looking again.", file=sys.stderr)
+        print(f"Forgot {count(len(report.bad_checkpoints), 'checkpoint')}; looking again.", file=sys.stderr)
         report = check(path, _progress())
     if options.json:
         print(json.dumps(_as_json(report)))
@@ -105,7 +105,7 @@ def _progress() -> Callable[[int, int], None]:
         nonlocal told_at_s
         if time.monotonic() - told_at_s >= _TELL_EVERY_S:
             told_at_s = time.monotonic()
-            print(f"{done} of {_count(total, 'document')} looked at", file=sys.stderr, flush=True)
+            print(f"{done} of {count(total, 'document')} looked at", file=sys.stderr, flush=True)
 
     return tell
 
@@ -115,9 +115,9 @@ def _print_report(report: Report) -> None:
         print(problem)
     for update in report.quarantined:
         print(f"{update} was set aside, since it cannot be applied; it is in the log.")
-    looked = f"{_count(report.facts.workspaces, 'workspace')}, {_count(report.documents, 'document')}"
-    verdict = "is sound" if report.is_sound else f"has {_count(len(report.problems), 'problem')}"
-    print(f"{report.path} {verdict}: {looked}, {_count(report.updates, 'update')} ({_told(report.facts)}).")
+    looked = f"{count(report.facts.workspaces, 'workspace')}, {count(report.documents, 'document')}"
+    verdict = "is sound" if report.is_sound else f"has {count(len(report.problems), 'problem')}"
+    print(f"{report.path} {verdict}: {looked}, {count(report.updates, 'update')} ({_told(report.facts)}).")
 
 
 def _as_json(report: Report) -> dict[str, object]:
@@ -139,7 +139,7 @@ def _as_json(report: Report) -> dict[str, object]:
 def _backup(options: argparse.Namespace) -> int:
     at_ms = time.time_ns() // 1_000_000
     kept = back_up(options.data, options.file, replace=options.replace)
-    workspaces = _count(kept.facts.workspaces, "workspace")
+    workspaces = count(kept.facts.workspaces, "workspace")
     print(f"{kept.path} has {workspaces} as of {when(at_ms)} ({_told(kept.facts)}).")
     return 0
 
@@ -167,9 +167,9 @@ def when(at_ms: int) -> str:
     return dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def size(count: int) -> str:
+def size(size_bytes: int) -> str:
     """A number of bytes as people read it."""
-    amount, unit = float(count), "bytes"
+    amount, unit = float(size_bytes), "bytes"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if amount < 1024:
             break
@@ -182,5 +182,6 @@ def _told(facts: Facts) -> str:
     return f"{size(facts.size_bytes)}, schema {facts.schema}, lineage {lineage}"
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """So many of something."""
     return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -11,7 +11,7 @@
 
 import type { Browser } from "./browser";
 import type { Connection } from "./connection";
-import { Code, RefusedError } from "./errors";
+import { Code, RefusedError, refusalText } from "./errors";
 import type { ChatNotice, ChatRecord, RefusedNotice } from "./messages";
 import type { ChatLog } from "./model";
 import { Cell } from "./observable";
@@ -91,7 +91,7 @@ export class Chat {
   }
 
   #reject(request: number, notice: RefusedNotice): void {
-    this.#settle(request)?.reject(new RefusedError(notice.code, `${notice.text} ${notice.next_step}`));
+    this.#settle(request)?.reject(new RefusedError(notice.code, refusalText(notice)));
   }
 
   /** A new connection, on which nothing of this was said yet. */

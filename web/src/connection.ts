@@ -12,7 +12,7 @@
  */
 
 import type { Browser, Socket } from "./browser";
-import { Code, closeText, isFinal, WireError } from "./errors";
+import { Code, closeText, isFinal, refusalText, WireError } from "./errors";
 import { type Notice, parseNotice, type RefusedNotice, type Request, type Welcome } from "./messages";
 import type { Status } from "./model";
 import { Cell } from "./observable";
@@ -275,10 +275,10 @@ export class Connection {
     const refusal = this.#lastRefusal;
     this.#letGo();
     if (isFinal(code)) {
-      const text = refusal?.code === code ? `${refusal.text} ${refusal.next_step}` : reason || closeText(code);
+      const text = refusal?.code === code ? refusalText(refusal) : reason || closeText(code);
       this.#end(code, text);
     } else {
-      this.#retry();
+      this.#retry(refusal?.code === code ? (refusal.retry_after_ms ?? 0) : 0);
     }
   }
 
@@ -300,11 +300,14 @@ export class Connection {
     return socket;
   }
 
-  #retry(): void {
+  /** Try again after a wait, which is no shorter than the server asked for. */
+  #retry(askedMs = 0): void {
     if (this.status.value.kind === "closed") return;
-    const waitMs = this.#isDraining
+    const ownMs = this.#isDraining
       ? RETRY_MS_MIN + this.#browser.random() * (DRAINED_RETRY_MS - RETRY_MS_MIN)
       : retryWaitMs(this.#attempts, this.#browser.random());
+    // All who were turned away are asked to wait as long: they do not come back at the same moment.
+    const waitMs = Math.max(ownMs, askedMs === 0 ? 0 : askedMs + this.#browser.random() * DRAINED_RETRY_MS);
     this.#cancelRetry = this.#browser.after(waitMs, () => this.#connect());
     this.status.set({ kind: "offline", retryAtMs: this.#browser.nowMs() + waitMs });
   }

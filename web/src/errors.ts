@@ -36,11 +36,16 @@ export const Code = {
   TEXT_INVALID: 4443,
   LINKS_TOO_MANY: 4444,
   WORKSPACE_DELETED: 4445,
+  WORKSPACE_FULL: 4448,
+  FILES_OPEN_TOO_MANY: 4449,
   UNAVAILABLE: 4500,
   DRAINING: 4501,
   ROOM_FULL: 4502,
   SILENT: 4503,
   INTERNAL: 4504,
+  RATE_LIMITED: 4505,
+  CONNECTIONS_TOO_MANY: 4506,
+  ROOMS_TOO_MANY: 4507,
 } as const;
 
 /** Whether a close code says that trying again by itself cannot help. */
@@ -62,6 +67,12 @@ const CLOSE_TEXTS: Readonly<Record<number, string>> = {
   [Code.MALFORMED_MESSAGE]: "The page and the server do not understand each other. Reload the page.",
   [Code.HOST_UNKNOWN]: "The server does not answer to this host name.",
 };
+
+/** What a person reads of a refusal: what it is, what to do, and when, if the server says so. */
+export function refusalText(refusal: { text: string; next_step: string; retry_after_ms: number | null }): string {
+  if (refusal.retry_after_ms === null) return `${refusal.text} ${refusal.next_step}`;
+  return `${refusal.text} Try again in ${Math.max(1, Math.ceil(refusal.retry_after_ms / 1000))} s.`;
+}
 
 /** The peer's bytes or JSON are not of `carets.v1`. */
 export class WireError extends Error {

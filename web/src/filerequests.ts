@@ -7,7 +7,7 @@
  */
 
 import type { Connection } from "./connection";
-import { RefusedError } from "./errors";
+import { RefusedError, refusalText } from "./errors";
 import type { FileRecord, RefusedNotice, Request } from "./messages";
 
 type FileRequest = Extract<
@@ -49,7 +49,7 @@ export class FileRequests {
   }
 
   refused(number: number, notice: RefusedNotice): void {
-    this.#asked.get(number)?.reject(new RefusedError(notice.code, `${notice.text} ${notice.next_step}`));
+    this.#asked.get(number)?.reject(new RefusedError(notice.code, refusalText(notice)));
     this.#asked.delete(number);
   }
 

@@ -109,6 +109,8 @@ export interface RefusedNotice {
   file_id: number | null;
   frame: number | null;
   request: number | null;
+  /** In how many milliseconds another try is worth it, where the server knows. */
+  retry_after_ms: number | null;
 }
 
 export type Notice =
@@ -320,5 +322,6 @@ function parseRefused(fields: Fields): RefusedNotice {
     file_id: fields.countOrNull("file_id"),
     frame: fields.countOrNull("frame"),
     request: fields.countOrNull("request"),
+    retry_after_ms: fields.countOrNull("retry_after_ms"),
   };
 }

@@ -447,7 +447,8 @@ export class WorkspaceSession implements Session {
     if (notice.request !== null) {
       this.#fileRequests.refused(notice.request, notice);
       this.#chat.refused(notice.request, notice);
-    } else if (notice.file_id !== null) {
+    } else if (notice.file_id !== null && notice.code !== Code.RATE_LIMITED) {
+      // Edits are never refused for their rate: what was is a name, a place or a signal, and no matter of the file.
       this.#documents.guard(notice.file_id, (document) => document.refuse(notice));
     }
   }

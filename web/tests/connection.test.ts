@@ -119,6 +119,41 @@ describe("trying again", () => {
     expect(connection.status.value.kind).toBe("online");
   });
 
+  test.each([4505, 4506, 4507])(
+    "after %i it waits as long as the server asked for, and not all come at once",
+    async (code) => {
+      const { machine, tab, room, connection } = await setting();
+      for (const chance of [0, 0.999]) {
+        tab.chance = chance;
+        const [member] = room.members;
+        if (member === undefined) throw new Error("nobody is there");
+        room.refuse(member, code, { retry_after_ms: 20_000 });
+        await machine.advance(0);
+        const before = tab.sockets.length;
+        room.closeAll(code);
+        await machine.advance(19_900);
+        expect(connection.status.value.kind).toBe("offline");
+        expect(tab.sockets).toHaveLength(before);
+        await machine.advance(chance === 0 ? 200 : 2_000);
+        expect(tab.sockets).toHaveLength(chance === 0 ? before + 1 : before);
+        await machine.advance(2_000);
+        expect(connection.status.value.kind).toBe("online");
+      }
+    },
+  );
+
+  test("what was asked for after another refusal is no wait of this close", async () => {
+    const { machine, tab, room, connection } = await setting();
+    tab.chance = 0;
+    const [member] = room.members;
+    if (member === undefined) throw new Error("nobody is there");
+    room.refuse(member, 4505, { retry_after_ms: 60_000 });
+    await machine.advance(0);
+    room.closeAll(4500);
+    await machine.advance(1_000);
+    expect(connection.status.value.kind).toBe("online");
+  });
+
   test("a server that welcomes and closes at once is not hammered", async () => {
     const { machine, tab, room } = await setting();
     tab.chance = 0.999;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Code, closeText, isFinal, WireError } from "../src/errors";
+import { Code, closeText, isFinal, refusalText, WireError } from "../src/errors";
 import { parseNotice } from "../src/messages";
 
 test("absent fields have their defaults", () => {
@@ -68,6 +68,15 @@ test.each([
   '{"type":"refused","code":4400}',
 ])("%s is a WireError", (text) => {
   expect(() => parseNotice(text)).toThrow(WireError);
+});
+
+test("a refusal says what to do, and when, where the server knows", () => {
+  const said = { text: "Too much.", next_step: "Wait as long as it says.", retry_after_ms: 2_001 };
+  expect(refusalText(said)).toBe("Too much. Try again in 3 s.");
+  expect(refusalText({ ...said, retry_after_ms: 0 })).toBe("Too much. Try again in 1 s.");
+  expect(refusalText({ ...said, retry_after_ms: null })).toBe("Too much. Wait as long as it says.");
+  const notice = '{"type":"refused","code":4505,"name":"a","text":"b","next_step":"c","retry_after_ms":7}';
+  expect(parseNotice(notice)).toMatchObject({ code: 4505, retry_after_ms: 7, request: null });
 });
 
 test("4400 to 4499 are final, and have a text for a person", () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import * as Y from "yjs";
+import { FileRequests } from "../src/filerequests";
 import type { FileDocument } from "../src/model";
 import { enterAgain, wellFormed } from "../src/reentry";
 import { openPage, type Page } from "./page";
@@ -91,28 +92,52 @@ test("a server that takes no id at all is believed after a few attempts", async 
   expect(session.light.value).toMatchObject({ kind: "unsaved", count: 1 });
 });
 
-test.each([4424, 4433, 4402, 4403])("after %i the text stays, is not saved, and is not dropped", async (code) => {
-  const { machine, room, file, session, tab } = await setting();
-  room.refusing.set(1, code);
-  file.text.insert(0, "precious ");
-  await machine.advance(1_000);
-  expect(file.refused.value).toMatchObject({ code, text: `Refused ${code}.` });
-  expect(file.text.toString()).toContain("precious");
-  expect(session.light.value).toMatchObject({ kind: "unsaved", count: 1 });
-  expect(file.readOnly.value).toBe(code !== 4433);
-  // Others' edits still come.
-  room.type("theirs ", 0);
-  await machine.advance(100);
-  expect(file.text.toString()).toContain("theirs");
-  expect(room.text()).not.toContain("precious");
-  room.refusing.clear();
-  tab.kill();
-  const again = openPage(machine, room);
-  await machine.advance(5_000);
-  const isHopeless = code === 4402 || code === 4403;
-  expect(room.text().includes("precious")).toBe(!isHopeless);
-  const isLeft = { kind: "unsaved", count: 1, kept: true };
-  expect(again.session.light.value).toEqual(isHopeless ? isLeft : { kind: "saved" });
+test.each([4424, 4433, 4448, 4449, 4402, 4403])(
+  "after %i the text stays, is not saved, and is not dropped",
+  async (code) => {
+    const { machine, room, file, session, tab } = await setting();
+    room.refusing.set(1, code);
+    file.text.insert(0, "precious ");
+    await machine.advance(1_000);
+    expect(file.refused.value).toMatchObject({ code, text: `Refused ${code}.` });
+    expect(file.text.toString()).toContain("precious");
+    expect(session.light.value).toMatchObject({ kind: "unsaved", count: 1 });
+    expect(file.readOnly.value).toBe(code !== 4433);
+    // Others' edits still come.
+    room.type("theirs ", 0);
+    await machine.advance(100);
+    expect(file.text.toString()).toContain("theirs");
+    expect(room.text()).not.toContain("precious");
+    room.refusing.clear();
+    tab.kill();
+    const again = openPage(machine, room);
+    await machine.advance(5_000);
+    const isHopeless = code === 4402 || code === 4403;
+    expect(room.text().includes("precious")).toBe(!isHopeless);
+    const isLeft = { kind: "unsaved", count: 1, kept: true };
+    expect(again.session.light.value).toEqual(isHopeless ? isLeft : { kind: "saved" });
+  },
+);
+
+test("a place or a name that came too often stops no file", async () => {
+  const { machine, room, file } = await setting();
+  const [member] = room.members;
+  if (member === undefined) throw new Error("nobody is there");
+  room.refuse(member, 4505, { file_id: 1, retry_after_ms: 500 });
+  await machine.advance(0);
+  expect(file.refused.value).toBeNull();
+  expect(file.readOnly.value).toBe(false);
+});
+
+test("a request that came too soon tells when to try again", async () => {
+  const requests = new FileRequests({ isOnline: true, notify: () => undefined }, () => 7);
+  const told = expect(requests.ask({ type: "delete_file", file_id: 1 })).rejects.toMatchObject({
+    code: 4505,
+    message: "Too much. Try again in 2 s.",
+  });
+  const said = { name: "rate_limited", text: "Too much.", next_step: "Wait.", file_id: 1, frame: null };
+  requests.refused(7, { type: "refused", code: 4505, ...said, request: 7, retry_after_ms: 1_500 });
+  await told;
 });
 
 test("a file that is too large is saved once text was taken out and it is tried again", async () => {

@@ -62,7 +62,7 @@ class Listener:
         exposition = Exposition(lobby, self.heartbeat, self.pulse, lambda: self.doorman.connections)
         routes = [
             *Rest(lobby, site, tokens.create).routes(),
-            *Admin(steward, tokens.admin).routes(),
+            *Admin(steward, site, tokens).routes(),
             *Transfer(lobby).routes(),
             *Pages(site).routes(),
             *Monitor(lobby, exposition, tokens.admin, metrics_open=metrics_open).routes(),

@@ -401,6 +401,10 @@ class SqliteStore:
         await self._writer.settled()
         return await self._readers.read(work)
 
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, once what it did is durable: it is one part of a transaction, or all of one."""
+        return await self._writer.write(work)
+
     async def create_workspace(self, record: WorkspaceRecord, first: Batch) -> None:
         """Keep a new workspace, with its links, files and their first updates, durably and at once."""
         write = _Write.of(replace(first, files=[*record.files, *first.files]))

@@ -99,6 +99,25 @@ def damage_of(connection: sqlite3.Connection) -> list[str]:
     ]
 
 
+def read_meta(path: Path, name: str) -> bytes | None:
+    """A value of the server itself, beside a server or without one. Raises: Misconfigured."""
+    with reading(path) as connection:
+        row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+
+def vacuum(path: Path) -> None:
+    """Give the space of what was removed back to the disk; takes as much again while it works. Raises: Misconfigured.
+
+    The caller holds the data directory's lock.
+    """
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        try:
+            connection.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise Misconfigured(f"all is removed, but {path} stays as large as it was ({error})") from error
+
+
 def back_up(source: Path, target: Path, *, replace: bool) -> Facts:
     """Copy one moment of a data file, in use or not, to `target`; what was committed before is in it.
 

@@ -21,7 +21,7 @@ Unreadable = sqlite3.DatabaseError
 """What is raised where the file is broken."""
 
 _DOCUMENTS = """
-    SELECT documents.document, workspace_id, documents.file_id, coalesce(path, ''), files.document IS NULL
+    SELECT documents.document, workspace_id, documents.file_id, coalesce(path, ''), files.deleted_at_ms IS NOT NULL
     FROM documents LEFT JOIN workspaces USING (workspace) LEFT JOIN files USING (document)
     WHERE documents.document > ? ORDER BY documents.document LIMIT 1
 """
@@ -53,8 +53,8 @@ class Held(NamedTuple):
     workspace_id: str
     file_id: int
     path: str
-    is_former: bool
-    """Whether its file has another history by now."""
+    is_deleted: bool
+    """Whether its file is a tombstone, whose text may have been purged."""
 
     @property
     def name(self) -> str:

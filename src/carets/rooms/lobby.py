@@ -127,8 +127,11 @@ class Lobby:
         self.around.audit.note("workspace_created", workspace=workspace_id, files=len(made))
         return record, links
 
-    async def restore(self, workspace_id: str, key: str) -> str:
-        """Take back the deletion of a workspace, by an owner's key; its title. Raises: Refused, Unavailable."""
+    async def restore(self, workspace_id: str, key: str | None) -> str:
+        """Take back the deletion of a workspace, by an owner's key; its title. None: the operator asks.
+
+        Raises: Refused, Unavailable.
+        """
         if self.is_draining:
             raise Unavailable(Code.DRAINING)
         # One at a time: a second one must not take back a deletion that came after the first.
@@ -143,8 +146,8 @@ class Lobby:
                 raise Refused(Code.WORKSPACE_UNKNOWN)
             links = kept.links if isinstance(kept, Room) else Links(kept.links)
             now_ms = self.around.now_ms()
-            link = links.find(key, now_ms)
-            if link.role != Role.OWNER.label:
+            link = None if key is None else links.find(key, now_ms)
+            if link is not None and link.role != Role.OWNER.label:
                 raise Refused(Code.ROLE_TOO_LOW, "only owners restore a workspace")
             if kept.deleted_at_ms is None:
                 return kept.title
@@ -154,7 +157,8 @@ class Lobby:
                 await room.restore()
             else:
                 await self.storage.put_workspace(workspace_id, kept.title, None)
-            self.around.audit.note("workspace_restored", workspace=workspace_id, link=link.link_id)
+            by = {} if link is None else {"link": link.link_id}
+            self.around.audit.note("workspace_restored", workspace=workspace_id, **by)
             return kept.title
 
     def new_link(self, role: RoleName, name: str, expires_at_ms: int | None) -> NewLink:

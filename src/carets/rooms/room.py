@@ -264,7 +264,7 @@ class Room:
         except (Refused, Unavailable) as refused:
             if refused.code is Code.RATE_LIMITED and not member.allowance.may_be_refused():
                 raise
-            file_id = getattr(request, "file_id", None)
+            file_id = None if isinstance(request, messages.Place) else getattr(request, "file_id", None)
             self.refuse(member, refused, file_id, getattr(request, "request", None))
 
     def refuse(self, member: Member, refused: CaretsError, file_id: int | None, request: int | None) -> None:

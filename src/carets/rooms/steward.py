@@ -5,9 +5,16 @@ Owns: the rights that need no key of a workspace. Does not know: HTTP, SQL, how 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from carets.rooms.lobby import Lobby
+from carets import limits
+from carets.protocol import access
+from carets.protocol.access import Role, RoleName
+from carets.rooms.lobby import Lobby, NewLink
+
+TokenName = Literal["admin", "create"]
+
+_DAY_MS = 24 * 3600 * 1000
 
 LISTED_MAX = 1_000
 """Workspaces that are told at once: a few hundred KB of JSON."""
@@ -44,6 +51,15 @@ class Usage(NamedTuple):
     """What of it holds nothing at the moment; it is used again."""
 
 
+class Purged(NamedTuple):
+    """What was removed for good."""
+
+    workspaces: int = 0
+    """Workspaces that are gone."""
+    rows: int = 0
+    """Rows of the store, of any kind; 0 when there was nothing to remove."""
+
+
 class Inventory(Protocol):
     """What an engine tells of all workspaces together. Every method raises `StoreFailed` when it cannot."""
 
@@ -52,6 +68,12 @@ class Inventory(Protocol):
 
     async def measure(self) -> Usage:
         """How much there is."""
+
+    async def put_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret of the server in place of the one before, durably."""
+
+    async def purge(self, deleted_before_ms: int) -> Purged:
+        """Remove a part of what was deleted before, durably and for good: little enough that nobody waits for it."""
 
 
 class Steward:
@@ -73,6 +95,50 @@ class Steward:
         rooms = self._lobby.rooms.values()
         open_now = {"rooms": len(rooms), "members": sum(len(room.members) for room in rooms)}
         return {**(await self._inventory.measure())._asdict(), **open_now}
+
+    async def new_links(self, workspace_id: str, *, revoke_old: bool) -> dict[RoleName, NewLink]:
+        """Make a link of each role, and revoke all that there were if asked to. Raises: Refused, Unavailable."""
+        room = await self._lobby.enter(workspace_id)
+        old = [link for link in room.links.values() if link.revoked_at_ms is None]
+        made = {role.label: self._lobby.new_link(role.label, "", None) for role in Role}
+        for link in made.values():
+            await room.put_link(link.record)
+        self._note("links_made", workspace_id)
+        for record in old if revoke_old else ():
+            await room.put_link(record._replace(revoked_at_ms=self._lobby.around.now_ms()))
+        return made
+
+    async def delete(self, workspace_id: str) -> None:
+        """Delete a workspace, so that it can be restored, and close whoever is in it. Raises: Refused, Unavailable."""
+        await (await self._lobby.enter(workspace_id)).delete()
+        self._note("workspace_deleted", workspace_id)
+
+    async def restore(self, workspace_id: str) -> str:
+        """Take back the deletion of a workspace; its title. Raises: Refused, Unavailable."""
+        title = await self._lobby.restore(workspace_id, None)
+        self._note("workspace_restored", workspace_id)
+        return title
+
+    async def renew_token(self, name: TokenName) -> str:
+        """Keep another token of the server in place of the one before, and tell it. Raises: StoreFailed."""
+        value = access.encode_token(self._lobby.around.entropy(limits.KEY_BYTES))
+        await self._inventory.put_secret(f"{name}_token", value.encode())
+        self._note(f"{name}_token_made")
+        return value
+
+    async def purge(self) -> Purged:
+        """Remove for good what can be restored no more, part by part; others get their turns. Raises: StoreFailed."""
+        before_ms = self._lobby.around.now_ms() - limits.TOMBSTONE_DAYS * _DAY_MS
+        total = Purged()
+        while (part := await self._inventory.purge(before_ms)).rows:
+            total = Purged(total.workspaces + part.workspaces, total.rows + part.rows)
+        self._note("purged", rows=total.rows)
+        return total
+
+    def _note(self, what: str, workspace_id: str = "", **fields: int) -> None:
+        self._lobby.around.audit.note(
+            "admin", what=what, **({"workspace": workspace_id} if workspace_id else {}), **fields
+        )
 
     def _members(self, workspace_id: str) -> int:
         room = self._lobby.rooms.get(workspace_id)
