@@ -117,7 +117,7 @@ async def throughput(server: ServerProcess, members: int, count: int, window: in
             more.set()
 
     author.on_frames = on_saved
-    cpu_before, start, sent = _cpu_s(server.pid), time.perf_counter(), 0
+    cpu_before, start, sent = cpu_s(server.pid), time.perf_counter(), 0
     while saved < count:
         while sent < count and sent - saved < window:
             author.write(b"".join(frames[sent : sent + 32]))
@@ -129,7 +129,7 @@ async def throughput(server: ServerProcess, members: int, count: int, window: in
     expected = sum(len(frame) - 4 for frame in frames)
     await asyncio.gather(*(reader.until_bytes(expected) for reader in readers))
     elapsed_s = time.perf_counter() - start
-    cpu_us = (_cpu_s(server.pid) - cpu_before) / count * 1e6
+    cpu_us = (cpu_s(server.pid) - cpu_before) / count * 1e6
     print(
         f"  {members:4} members, window {window:4}: {count / elapsed_s:9,.0f} updates/s"
         f"   {count * (members - 1) / elapsed_s:11,.0f} deliveries/s   server {cpu_us:6.1f} us an update"
@@ -138,7 +138,8 @@ async def throughput(server: ServerProcess, members: int, count: int, window: in
         line.close()
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has had."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -168,7 +169,7 @@ async def reconnect(server: ServerProcess, rounds: int) -> None:
     await author.until(lambda opcode, payload: opcode == 1 and b'"saved"' in payload)
     author.close()
     step_2 = binary(b"\x01" + encode_step_2(doc.get_update(doc.get_state())))
-    times, cpu_before = [], _cpu_s(server.pid)
+    times, cpu_before = [], cpu_s(server.pid)
     for _ in range(rounds):
         start = time.perf_counter()
         line = await open_member(server.port, workspace_id, key, 7, doc.get_state(), author.person)
@@ -176,7 +177,7 @@ async def reconnect(server: ServerProcess, rounds: int) -> None:
         await line.until(lambda opcode, payload: opcode == 1 and b'"saved"' in payload)
         times.append(time.perf_counter() - start)
         line.close()
-    cpu_ms = (_cpu_s(server.pid) - cpu_before) / rounds * 1000
+    cpu_ms = (cpu_s(server.pid) - cpu_before) / rounds * 1000
     print(f"  {len(step_2):,} bytes of step 2 each way: {percentiles_ms(times)}   server {cpu_ms:.2f} ms of CPU each")
 
 
