@@ -35,7 +35,7 @@ ANSWER_S = 15.0
 REST_S = 60.0
 """Seconds in which all must have come to rest once nothing goes wrong any more; it bounds a failure, not a success."""
 
-_TOKEN = re.compile(r"<(\w+\.\d+)>")
+TOKEN = re.compile(r"<(\w+\.\d+)>")
 
 
 class News:
@@ -118,14 +118,14 @@ class Writer:
     @property
     def seen(self) -> set[str]:
         """What others typed, as far as it came here."""
-        return set(_TOKEN.findall(str(self.text))) - set(self.typed)
+        return set(TOKEN.findall(str(self.text))) - set(self.typed)
 
     def type(self) -> None:
         """Insert one token between two others."""
         text = str(self.text)
         token = f"{self.name}.{len(self.typed)}"
         self.typed.append(token)
-        ends = [0, *(match.end() for match in _TOKEN.finditer(text))]
+        ends = [0, *(match.end() for match in TOKEN.finditer(text))]
         self.text.insert(self._chance.choice(ends[-40:]), f"<{token}>")
         self.news.ring()
 
@@ -162,7 +162,7 @@ class Writer:
         async with asyncio.timeout(ANSWER_S):
             url = f"{self._door()}/ws/{workspace_id}"
             socket = await http.ws_connect(url, protocols=("carets.v1",), max_msg_size=0)
-        _Line.writer, line = self, _Line(socket)
+        line = _Line(socket)
         line.writer = self
         replica = None
         try:
@@ -225,7 +225,7 @@ class Writers:
     async def check_kept(self) -> None:
         """What was promised or shown until now is what a stranger finds, once each (1, 2)."""
         promised = {token for writer in self.all for token in writer.acked | writer.seen}
-        counts = Counter(_TOKEN.findall(await self.read()))
+        counts = Counter(TOKEN.findall(await self.read()))
         lost = promised - counts.keys()
         assert not lost, f"promised and lost: {sorted(lost)[:10]} of {len(promised)}"
         twice = [token for token, count in counts.items() if count > 1]
@@ -242,7 +242,7 @@ class Writers:
         await self.until(lambda: all(writer.is_level for writer in self.all), "for everything to be saved")
         typed = Counter(token for writer in self.all for token in writer.typed)
         await self.until(lambda: len({str(writer.text) for writer in self.all}) == 1, "for the same text")
-        found = Counter(_TOKEN.findall(str(self.all[0].text)))
+        found = Counter(TOKEN.findall(str(self.all[0].text)))
         assert found == typed, f"missing {list(typed - found)[:10]}, doubled {list(found - typed)[:10]}"
         assert await self.read() == str(self.all[0].text)
 
