@@ -13,7 +13,7 @@ BIN := $(CURDIR)/.venv/bin
 NPM := PATH="$(BIN):$$PATH" npm --prefix web --loglevel=error
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help serve test check bench fuzz mutate simulate pins clean page modules
+.PHONY: help serve test check bench fuzz mutate simulate soak pins clean page modules
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make fuzz       hostile updates and bytes, at length (SEED=1 UPDATES=1000000 MINUTES=10)"
 	@echo "make mutate     take the guards out one by one: does a test notice? (ARGS='--only access')"
 	@echo "make simulate   members, faults and clocks from a seed (SEED=7)"
+	@echo "make soak       a crowd that comes and goes, at length: memory, leaks, lost edits (MINUTES=20)"
 	@echo "make pins       newest versions into constraints.txt and web/package-lock.json"
 	@echo "make clean      remove what make made; ./data stays"
 	@echo
@@ -48,6 +49,9 @@ bench: .venv/.dev page
 
 simulate: .venv/.dev
 	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+soak: .venv/.dev
+	@$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fuzz: .venv/.fuzz modules
 	@$(BIN)/python -m tests.fuzz --seed $(or $(SEED),1) --updates $(or $(UPDATES),1000000)

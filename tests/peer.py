@@ -32,6 +32,7 @@ class Replica:
         self.synced = False
         self.presence: dict[int, dict[str, Any] | None] = {}
         self._is_remote = False
+        self._is_let_go = False
         self._subscription = self.doc.observe(self._changed)
 
     @property
@@ -49,6 +50,12 @@ class Replica:
             self.doc.apply_update(update)
         finally:
             self._is_remote = False
+
+    def let_go(self) -> None:
+        """Send nothing any more: another replica of the same document takes over."""
+        if not self._is_let_go:
+            self._is_let_go = True
+            self.doc.unobserve(self._subscription)
 
     def insert(self, index: int, content: str) -> None:
         """Type at an index in UTF-8 bytes, which for ASCII is one in characters."""
