@@ -70,7 +70,7 @@ async def body(request: web.Request, kind: type[_Body]) -> _Body:
         if read.count(b'"') - read.count(b'\\"') > 2 * limits.BODY_STRINGS_MAX:
             raise Refused(Code.FILES_TOO_MANY, f"a body names at most {limits.FILES_MAX} files")
         return msgspec.json.decode(read, type=kind)
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:
         raise Refused(Code.BODY_MALFORMED, "the body ended too early") from error
     except web.HTTPRequestEntityTooLarge:
         raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
