@@ -18,6 +18,8 @@ export const ENTRIES_MAX = 20_000;
 const DIRECTORY_BYTES_MAX = 16 * 1024 * 1024;
 /** Bytes inflated at once: a thousand times as many come out of the worst, and are looked at before the next. */
 const CHUNK_BYTES = 16_384;
+/** Where few are expected, so few are inflated at once: a file that lies about its size costs little until it is caught. */
+const CHUNK_BYTES_MIN = 256;
 
 const END = 0x06054b50;
 const END_BYTES = 22;
@@ -157,8 +159,8 @@ async function inflated(blob: Blob, listed: Listed): Promise<Uint8Array> {
 async function inflate(blob: Blob, from: number, to: number, sink: Sink): Promise<void> {
   const { Inflate } = await import("fflate");
   const stream = new Inflate((chunk) => sink.take(chunk));
-  for (let at = from; at < to || at === from; at += CHUNK_BYTES) {
-    const end = Math.min(to, at + CHUNK_BYTES);
+  for (let at = from, end = from; at < to || at === from; at = end) {
+    end = Math.min(to, at + Math.min(CHUNK_BYTES, Math.max(CHUNK_BYTES_MIN, sink.bytesLeft >> 3)));
     const chunk = await bytesOf(blob, at, end);
     try {
       stream.push(chunk, end === to);
@@ -173,25 +175,32 @@ class Sink {
   private readonly bytesMax: number;
   private readonly chunks: Uint8Array[] = [];
   private bytes = 0;
+  /** Of what came so far: at the end, that of a large file would hold the page up. */
+  private checksum = 0;
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax;
   }
 
+  get bytesLeft(): number {
+    return this.bytesMax - this.bytes;
+  }
+
   take(chunk: Uint8Array): void {
     this.bytes += chunk.length;
     if (this.bytes > this.bytesMax) throw new ZipError("damaged");
+    this.checksum = crc32(chunk, this.checksum);
     this.chunks.push(chunk);
   }
 
   whole(checksum: number): Uint8Array {
+    if (this.bytes !== this.bytesMax || this.checksum !== checksum) throw new ZipError("damaged");
     const whole = new Uint8Array(this.bytes);
     let at = 0;
     for (const chunk of this.chunks) {
       whole.set(chunk, at);
       at += chunk.length;
     }
-    if (this.bytes !== this.bytesMax || crc32(whole) !== checksum) throw new ZipError("damaged");
     return whole;
   }
 }
@@ -202,8 +211,9 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
-function crc32(bytes: Uint8Array): number {
-  let value = 0xffffffff;
+/** The checksum of `bytes` behind others with the checksum `before`. */
+function crc32(bytes: Uint8Array, before: number): number {
+  let value = ~before;
   for (const byte of bytes) value = (CRC_TABLE[(value ^ byte) & 0xff] ?? 0) ^ (value >>> 8);
   return ~value >>> 0;
 }

@@ -1,0 +1,1 @@
+"""Attacks on whoever looks at the page, in a real browser."""
