@@ -314,11 +314,22 @@ def test_what_is_no_client_id_cannot_be_declared(client_id: int) -> None:
 
 def test_declarations_are_bounded_and_the_oldest_gives_way() -> None:
     gate = Gate()
-    author = Author("person:ann", admission.DECLARED_MAX + 1)
     for client in range(admission.DECLARED_MAX + 1):
-        gate.declare(client, author)
+        gate.declare(client, Author(f"person:{client}"))
     assert len(gate.declared()) == admission.DECLARED_MAX
     assert 0 not in gate.declared()
+
+
+def test_who_declares_without_end_gives_up_its_own() -> None:
+    # Whoever opened a file a thousand times could push the others' reservations out, and then take their ids.
+    gate = Gate()
+    gate.declare(1, Author("person:ann"))
+    for client in range(10, 10 + 2 * admission.DECLARED_MAX):
+        gate.declare(client, Author("person:eve"))
+    assert gate.declared()[1] == "person:ann"
+    eves = [client for client, person in gate.declared().items() if person == "person:eve"]
+    assert len(eves) == admission.DECLARED_PERSON_MAX
+    assert eves[-1] == 10 + 2 * admission.DECLARED_MAX - 1, "its latest ones stay"
 
 
 def test_declarations_outlive_a_failed_commit() -> None:
@@ -556,6 +567,21 @@ def test_a_file_has_an_end_of_client_ids(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Refused) as refused:
         gate.admit(update(block(3, 0, item("a"))), Author("person:ann"))
     assert refused.value.code is Code.CLIENT_IDS_TOO_MANY
+
+
+def test_an_update_of_pieces_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 64 MiB of pieces of one character held the event loop for a minute.
+    monkeypatch.setattr("carets.protocol.admission.UPDATE_STRUCTS_MAX", 1000)
+    pieces = [item("a", (7, 0)) for _ in range(999)]
+    gate, author = Gate(), Author("person:ann")
+    assert gate.admit(update(block(7, 0, item("a"), *pieces)), author)
+    assert refused(gate, update(block(7, 1000, item("a", (7, 0)), *pieces, item("b", (7, 0)))), author) is (
+        Code.MESSAGE_TOO_LARGE
+    )
+    halves = update(block(7, 1000, *pieces[:501]), block(8, 0, *pieces[:500]))
+    assert refused(gate, halves, author) is Code.MESSAGE_TOO_LARGE, "all blocks together"
+    whole = update(block(7, 0, item("a"), *pieces, *pieces))
+    Gate().replay(whole)
 
 
 def test_deletions_without_end_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

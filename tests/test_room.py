@@ -522,3 +522,36 @@ async def test_a_viewers_long_step_2_is_not_even_read(stage: Stage, monkeypatch:
     viewer.send(1, wire.encode_step_2(b"\0\0"))
     await settled()
     assert [each["code"] for each in viewer.told("refused")] == [Code.ROLE_TOO_LOW]
+
+
+async def test_what_a_room_has_begun_in_parts_has_an_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ROOM_PARTS_BYTES_MAX", 200_000)
+    ann, bob, eve = stage.join(), stage.join(), stage.join()
+    part = wire.Part(150_000, b"x" * 60_000)
+
+    def begin(actor: Actor, file_id: int) -> None:
+        head = wire.encode_varuint(file_id) + wire.encode_varuint(wire.PART)
+        stage.room.receive(actor.member, head + wire.encode_varuint(part.bytes_left) + part.chunk)
+
+    begin(ann, 1)
+    begin(ann, 2)
+    begin(bob, 1)
+    with pytest.raises(Unavailable) as caught:
+        begin(eve, 1)
+    assert (caught.value.code, caught.value.retry_after_s) == (Code.RATE_LIMITED, 10)
+    stage.room.expel(eve.member, caught.value)
+    stage.room.request(ann.member, messages.CloseFile(1))
+    assert [actor.member.parts.held_bytes for actor in (ann, bob)] == [60_000, 60_000]
+    begin(bob, 2)
+    stage.room.receive(bob.member, wire.abandon_parts(2))
+    assert bob.member.parts.held_bytes == 60_000
+
+
+async def test_a_viewer_begins_nothing_large(stage: Stage) -> None:
+    viewer, ann = stage.join("viewer"), stage.join()
+    head = wire.encode_varuint(1) + wire.encode_varuint(wire.PART)
+    frame = head + wire.encode_varuint(limits.VIEWER_UPDATE_BYTES_MAX + 16) + b"x"
+    with pytest.raises(WireError) as caught:
+        stage.room.receive(viewer.member, frame)
+    assert caught.value.code is Code.MESSAGE_TOO_LARGE
+    stage.room.receive(ann.member, frame)

@@ -35,6 +35,10 @@ DOCUMENT_UNITS_MAX = 20 * MIB
 UPDATE_BYTES_MAX = 64 * MIB
 """Bytes of one Yjs update: the largest file, of characters of three bytes, with its deletions beside it."""
 
+UPDATE_STRUCTS_MAX = 100_000
+"""Structs in one update of a client: a second of the gate. A day of offline work is some thousand; a document of 26,000
+edits has 4,200, one that was typed for years has less than this."""
+
 DELETE_SET_BYTES_MAX = 2 * MIB
 """Bytes of the deletions in one update of a client: some 500,000 ranges, read in less than a second. A text of 1 MB
 that was cut to pieces has 119 KB of them."""
@@ -55,6 +59,10 @@ FRAME_BYTES_MAX = PART_BYTES_MAX + 64
 
 PARTS_OPEN_MAX = 4
 """Messages in parts that one member may have begun and not finished; each may hold `UPDATE_BYTES_MAX`."""
+
+ROOM_PARTS_BYTES_MAX = 512 * MIB
+"""Bytes of messages that all members of one room have begun in parts: a class whose large files all come back at once.
+Who brings more is told to come again."""
 
 STOCK_FRAME_BYTES_MAX = 16 * MIB
 """Bytes of one message at the stock door, where nothing travels in parts: a stock client's whole document."""
@@ -386,6 +394,7 @@ assert PATH_UNITS_MAX < LOG_VALUE_CHARACTERS_MAX
 assert PROBE_BYTES < BATCH_BYTES_MAX
 assert MEMBER_TURN_DEBT_S / MEMBER_TURN_SHARE <= PING_EVERY_S
 assert UPDATE_BYTES_MAX <= MEMBER_BYTES_BURST
+assert PARTS_OPEN_MAX * UPDATE_BYTES_MAX < ROOM_PARTS_BYTES_MAX
 assert UPDATE_BYTES_MAX <= MEMBER_ANSWER_BYTES_BURST
 assert MEMBER_REFUSALS_BURST < MEMBER_REQUESTS_BURST < REQUESTS_OPEN_MAX
 assert FILES_OPEN_MAX <= FILES_MAX

@@ -30,6 +30,7 @@ from carets.limits import (
     DELETE_SET_BYTES_MAX,
     DOCUMENT_UNITS_MAX,
     UNJOINED_STRUCTS_MAX,
+    UPDATE_STRUCTS_MAX,
 )
 from carets.protocol.intervals import Intervals, Range
 from carets.protocol.origins import Origins
@@ -47,6 +48,9 @@ from carets.protocol.wire import encode_varuint
 
 DECLARED_MAX = 1024
 """Client ids reserved and not used yet; the oldest gives way. Every reload declares one, most are never used."""
+
+DECLARED_PERSON_MAX = 64
+"""Of these, how many one person may have: who opens a file again and again gives up its own, and nobody else's."""
 
 DELETE_SETS_KNOWN_MAX = 64
 """Digests of delete sets without news; the oldest gives way. After a cut all members of a room send the same one."""
@@ -341,7 +345,10 @@ class Gate:
             raise WireError(Code.ILLEGAL_UPDATE, "a client id is a whole number below 2^53")
         if self._unowned([client_id], author):
             author.new_ids_left -= 1
-            if len(self._declared) >= DECLARED_MAX:
+            own = [client for client, person in self._declared.items() if person == author.person]
+            if len(own) >= DECLARED_PERSON_MAX:
+                del self._declared[own[0]]
+            elif len(self._declared) >= DECLARED_MAX:
                 del self._declared[next(iter(self._declared))]
             self._declared[client_id] = author.person
 
@@ -410,7 +417,7 @@ class Gate:
 
         Raises: WireError; _GapError.
         """
-        blocks, at, has_skips = read_structs(update)
+        blocks, at, has_skips = read_structs(update) if trusted else read_structs(update, UPDATE_STRUCTS_MAX)
         change = _Change()
         deletions: Deletions = []
         if len(update) - at >= DELETE_SET_BYTES_DIGESTED:

@@ -95,15 +95,15 @@ def _varuint(data: bytes, at: int) -> tuple[int, int]:
     return value, at
 
 
-def read_structs(data: bytes) -> tuple[list[Block], int, bool]:
-    """Read the structs of an update.
+def read_structs(data: bytes, structs_max: int = CLOCK_MAX) -> tuple[list[Block], int, bool]:
+    """Read the structs of an update, if there are no more than so many.
 
     Returns:
         The blocks, the place where the delete set begins (see `read_deletions`), and whether there are skips in the
         blocks: holes in the clocks of one who waits for something itself.
 
     Raises:
-        WireError: MALFORMED_UPDATE, or ILLEGAL_UPDATE for what is no text of this file.
+        WireError: MALFORMED_UPDATE, ILLEGAL_UPDATE for what is no text of this file, or MESSAGE_TOO_LARGE.
     """
     try:
         count, at = _varuint(data, 0)
@@ -112,7 +112,8 @@ def read_structs(data: bytes) -> tuple[list[Block], int, bool]:
         blocks: list[Block] = []
         has_skips = False
         for _ in range(count):
-            block, at, skips = _read_block(data, at)
+            block, at, skips = _read_block(data, at, structs_max)
+            structs_max -= len(block.structs)
             blocks.append(block)
             has_skips = has_skips or skips
     except IndexError:
@@ -122,11 +123,13 @@ def read_structs(data: bytes) -> tuple[list[Block], int, bool]:
     return blocks, at, has_skips
 
 
-def _read_block(data: bytes, at: int) -> tuple[Block, int, bool]:
+def _read_block(data: bytes, at: int, structs_max: int) -> tuple[Block, int, bool]:
     """One block, the place after it, and whether it has skips. Numbers of one byte are read in place: most are."""
     count, at = _varuint(data, at)
     if count == 0 or count > len(data) - at:
         raise _malformed("a block without structs, or with more than bytes")
+    if count > structs_max:
+        raise WireError(Code.MESSAGE_TOO_LARGE, "more pieces of text than are read at once")
     client_at = at
     client, at = _varuint(data, at)
     own = data[client_at:at]

@@ -226,12 +226,15 @@ def abandon_parts(file_id: int) -> bytes:
 class PartsInbox:
     """What one peer has sent of messages in parts.
 
-    Invariant: at most `open_max` messages are begun, each of at most `UPDATE_BYTES_MAX` bytes and a little. A server
+    Invariant: at most `open_max` messages are begun, each of at most `bytes_max` bytes and a little. A server
     bounds what members may begin; it answers itself in as many files as a member has opened.
     """
 
-    def __init__(self, open_max: int = limits.PARTS_OPEN_MAX) -> None:
+    def __init__(self, open_max: int = limits.PARTS_OPEN_MAX, bytes_max: int = limits.UPDATE_BYTES_MAX) -> None:
         self._open_max = open_max
+        self._bytes_max = bytes_max
+        self.held_bytes = 0
+        """Of all messages that are begun."""
         self._begun: dict[int, tuple[bytearray, int]] = {}
 
     def take(self, file_id: int, part: Part) -> Message | None:
@@ -240,6 +243,7 @@ class PartsInbox:
         Raises: WireError when parts do not fit together, or are too many or too large.
         """
         held, expected_left = self._begun.pop(file_id, (bytearray(), -1))
+        self.held_bytes -= len(held)
         if not part.chunk:
             if part.bytes_left:
                 raise WireError(Code.MALFORMED_MESSAGE, "an empty part")
@@ -247,13 +251,14 @@ class PartsInbox:
         if expected_left == -1:
             if len(self._begun) >= self._open_max:
                 raise WireError(Code.MESSAGE_TOO_LARGE, "too many messages in parts at once")
-            if len(part.chunk) + part.bytes_left > limits.UPDATE_BYTES_MAX + 16:
-                raise WireError(Code.MESSAGE_TOO_LARGE, f"above {limits.UPDATE_BYTES_MAX} bytes")
+            if len(part.chunk) + part.bytes_left > self._bytes_max + 16:
+                raise WireError(Code.MESSAGE_TOO_LARGE, f"above {self._bytes_max} bytes")
         elif len(part.chunk) + part.bytes_left != expected_left:
             raise WireError(Code.MALFORMED_MESSAGE, "parts do not fit together")
         held += part.chunk
         if part.bytes_left:
             self._begun[file_id] = (held, part.bytes_left)
+            self.held_bytes += len(held)
             return None
         message = decode_message(bytes(held))
         if isinstance(message, Part):
@@ -266,4 +271,4 @@ class PartsInbox:
 
     def forget(self, file_id: int) -> None:
         """Drop what was begun for a file that is closed."""
-        self._begun.pop(file_id, None)
+        self.held_bytes -= len(self._begun.pop(file_id, (b"", 0))[0])

@@ -7,10 +7,12 @@ Invariant: `saved` never passes a frame that waits for the repair of its gap.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from carets.errors import CaretsError
+from carets import limits
+from carets.errors import CaretsError, Code, Unavailable
 from carets.protocol import messages
 from carets.protocol.access import Role
 from carets.protocol.admission import Author
@@ -18,6 +20,9 @@ from carets.protocol.dialect import Dialect
 from carets.protocol.wire import PartsInbox
 from carets.rooms.allowance import Allowance
 from carets.rooms.outbox import Outbox
+
+_PARTS_WAIT_S = 10.0
+"""Seconds after which others' large messages have come in, or were given up."""
 
 
 class Mark(NamedTuple):
@@ -90,6 +95,11 @@ class Member:
     gone: CaretsError | None = None
     """Why it was closed by the room; None while it is here."""
 
+    def __post_init__(self) -> None:
+        """A viewer sends nothing large: its automatic step 2 holds deletions that are known."""
+        if not self.may_write:
+            self.parts = PartsInbox(bytes_max=limits.VIEWER_UPDATE_BYTES_MAX)
+
     @property
     def may_write(self) -> bool:
         """Whether its edits are taken."""
@@ -123,3 +133,9 @@ class Member:
     def has_unsaved(self) -> bool:
         """Whether something that it sent is not durable yet."""
         return self.saved < self.received or self.requests_open > 0
+
+
+def check_parts(members: Iterable[Member]) -> None:
+    """Look at what all of a room have begun in parts. Raises: Unavailable RATE_LIMITED when it is too much."""
+    if sum(member.parts.held_bytes for member in members) > limits.ROOM_PARTS_BYTES_MAX:
+        raise Unavailable(Code.RATE_LIMITED, "the workspace takes no more at once", retry_after_s=_PARTS_WAIT_S)

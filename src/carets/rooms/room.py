@@ -37,7 +37,7 @@ from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
 from carets.rooms.ledger import Ledger
 from carets.rooms.links import Links
-from carets.rooms.member import Member, Seat
+from carets.rooms.member import Member, Seat, check_parts
 from carets.rooms.outbox import Outbox, Sink
 from carets.rooms.seats import Seats
 from carets.rooms.shelf import Shelf
@@ -139,7 +139,7 @@ class Room:
     # -- what comes in
 
     def receive(self, member: Member, data: bytes) -> None:
-        """Take one binary frame of ``carets.v1``. Raises: WireError; nothing is changed then."""
+        """Take one binary frame of ``carets.v1``. Raises: WireError, Unavailable; nothing is changed then."""
         if self.is_draining:
             return
         with member.allowance.measured(len(data)):
@@ -150,6 +150,7 @@ class Room:
         if type(message) is wire.Part:
             whole = member.parts.take(file_id, message)
             if whole is None:
+                check_parts(self.members.values())
                 return
             message = whole
         elif member.parts.is_open(file_id) and type(message) is not wire.Awareness:
