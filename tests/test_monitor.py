@@ -36,7 +36,7 @@ def url(server: Running) -> str:
     return server.address.rstrip("/")
 
 
-async def told(http: aiohttp.ClientSession, url: str) -> tuple[int, object]:
+async def told(http: aiohttp.ClientSession, url: str) -> tuple[int, Any]:
     async with http.get(url) as response:
         return response.status, await response.json()
 
@@ -61,6 +61,42 @@ async def test_a_server_whose_commits_fail_is_not_ready_but_lives(
     reasons = ["cannot save: its disk is full"]
     assert await told(http, url + "/readyz") == (503, {"status": "unready", "reasons": reasons})
     assert await told(http, url + "/healthz") == (200, {"status": "ok"})
+
+
+async def test_a_server_with_as_many_connections_as_may_be_is_not_ready(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    quotas = limits.Quotas(connections_max=2, address_connections_max=2)
+    async with running(Config(port=0, data=tmp_path / "data", quotas=quotas)) as server:
+        url = server.address.rstrip("/")
+        workspace_id, keys = await create_workspace(http, url)
+        assert await told(http, url + "/readyz") == (200, {"status": "ready", "reasons": []})
+        async with connect(url, workspace_id, keys["editor"]):
+            # The monitor's own connection is the last that there was room for.
+            reasons = ["as many connections as may be"]
+            assert await told(http, url + "/readyz") == (503, {"status": "unready", "reasons": reasons})
+            async with connect(url, workspace_id, keys["editor"]), aiohttp.ClientSession() as other:
+                # It waited for its next request, and so gave way to the second member.
+                status, refusal = await told(other, url + "/readyz")
+                assert (status, refusal["error"]["code"]) == (503, Code.CONNECTIONS_TOO_MANY)
+        numbers = await scrape(http, url)
+        assert numbers["carets_connections_refused_total", ("address",)] == 1
+        assert numbers["carets_refusals_total", ("connections_too_many", "4506")] == 1
+
+
+async def test_a_server_with_as_many_workspaces_open_as_may_be_is_not_ready(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    quotas = limits.Quotas(rooms_max=1)
+    async with running(Config(port=0, data=tmp_path / "data", quotas=quotas)) as server:
+        url = server.address.rstrip("/")
+        workspace_id, keys = await create_workspace(http, url)
+        await server.lobby.enter(workspace_id)
+        assert (await told(http, url + "/readyz"))[0] == 200, "nobody is in it, so it gives way"
+        async with connect(url, workspace_id, keys["editor"]):
+            reasons = ["as many workspaces open as may be"]
+            assert await told(http, url + "/readyz") == (503, {"status": "unready", "reasons": reasons})
+            assert (await scrape(http, url))["carets_ready", ()] == 0
 
 
 @pytest.mark.parametrize(
@@ -352,7 +388,7 @@ async def test_the_log_says_what_held_the_loop_and_for_which_workspace(
         (line,) = held
         assert line["workspace"] == workspace_id
         assert line["seconds"] > limits.LOOP_HELD_S
-        assert re.match(r"rooms/room\.py:\d+ receive < edges/websocket\.py:\d+ _serve", line["ran"]), line
+        assert re.match(r"rooms/room\.py:\d+ _?receive < .*edges/websocket\.py:\d+ _serve", line["ran"]), line
         assert "secret" not in str(line)
 
 

@@ -21,6 +21,9 @@ from carets.edges.visitor import Network, Visitor, is_within, network_of
 from carets.errors import Code, Unavailable
 from carets.limits import Quotas
 
+Bound = Literal["process", "address", "strangers", "address_strangers"]
+"""What a newcomer can be turned away by."""
+
 Kind = Literal["new", "idle", "http", "stranger", "member"]
 """What a connection is doing: it has sent no request yet, waits for its next, is answered, is a WebSocket without or
 with a member."""
@@ -47,8 +50,8 @@ class Doorman:
         self.connections_max = quotas.connections_max
         self.kinds: Counter[Kind] = Counter()
         """How many connections do what."""
-        self.refused: Counter[str] = Counter()
-        """How many were turned away since the start, by which bound: process, address, strangers, address_strangers."""
+        self.refused: Counter[Bound] = Counter()
+        """How many were turned away since the start, by which bound."""
         self.gave_way = 0
         """How many made room for others since the start."""
         self._address_max = quotas.address_connections_max
@@ -66,6 +69,11 @@ class Doorman:
     def connections(self) -> int:
         """How many connections there are."""
         return self.kinds.total()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a newcomer would be turned away, whatever its address: nobody waits who could give way."""
+        return self.connections >= self.connections_max and not self._idle
 
     # -- connections
 
@@ -134,7 +142,7 @@ class Doorman:
                 raise self._refusal("strangers", f"at most {limits.STRANGERS_MAX} that have not shown a key yet")
         return Visit(self, guest, network, by_proxy=visitor.by_proxy, upgrades=upgrades)
 
-    def _refusal(self, bound: str, detail: str) -> Unavailable:
+    def _refusal(self, bound: Bound, detail: str) -> Unavailable:
         self.refused[bound] += 1
         return Unavailable(Code.CONNECTIONS_TOO_MANY, detail, retry_after_s=limits.CONNECTIONS_RETRY_S)
 

@@ -15,13 +15,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 import carets
+from carets.edges.doorman import Bound, Doorman
 from carets.edges.line import Heartbeat
 from carets.edges.pulse import Pulse
 from carets.errors import TABLE
@@ -44,8 +45,7 @@ class Sight(NamedTuple):
     lobby: Lobby
     heartbeat: Heartbeat
     pulse: Pulse
-    connections: int
-    """All TCP connections."""
+    doorman: Doorman
     census: Census
 
     @property
@@ -56,7 +56,14 @@ class Sight(NamedTuple):
     def open_by_door(self) -> dict[str, int]:
         """Open connections by door; those of HTTP are all others."""
         counts = {door: sum(line.door == door for line in self.heartbeat.lines) for door in _DOORS}
-        return {**counts, "http": max(0, self.connections - sum(counts.values()))}
+        return {**counts, "http": max(0, self.doorman.connections - sum(counts.values()))}
+
+    def unready_reasons(self) -> list[str]:
+        """Why new members cannot be served; empty while they can."""
+        reasons = self.lobby.unready_reasons()
+        if self.doorman.is_full:
+            reasons.append("as many connections as may be")
+        return reasons
 
     def describe(self) -> dict[str, object]:
         """For the operator: the process as a whole."""
@@ -65,9 +72,10 @@ class Sight(NamedTuple):
             "version": carets.__version__,
             "build": around.build,
             "uptime_s": round(self.pulse.uptime_s, 1),
-            "reasons": self.lobby.unready_reasons(),
+            "reasons": self.unready_reasons(),
             "limits": asdict(around.quotas),
             "connections": self.open_by_door(),
+            "doorman": self.doorman.describe(),
             "census": asdict(self.census),
             "loop_delay_max_s": round(self.pulse.delay_max_s, 4),
             "loop_holds": self.counted.loop_holds,
@@ -94,9 +102,11 @@ def _oldest_commit_s(sight: Sight) -> float:
 FAMILIES: tuple[Family, ...] = (
     Family("carets_build_info", "gauge", "1; what runs is in the labels: Carets' version, and the page's build.", lambda at: [((carets.__version__, at.lobby.around.build), 1)], ("version", "build")),
     Family("carets_uptime_seconds", "gauge", "Since this server began.", lambda at: at.pulse.uptime_s),
-    Family("carets_ready", "gauge", "1 while `/readyz` says 200.", lambda at: not at.lobby.unready_reasons()),
+    Family("carets_ready", "gauge", "1 while `/readyz` says 200.", lambda at: not at.unready_reasons()),
     Family("carets_connections", "gauge", "Connections that are open, by door.", lambda at: [((door,), count) for door, count in at.open_by_door().items()], ("door",)),
     Family("carets_connections_opened_total", "counter", "WebSockets that were opened, by door.", lambda at: [((door,), at.counted.connections_opened[door]) for door in _DOORS], ("door",)),
+    Family("carets_connections_refused_total", "counter", "Connections and requests that were turned away for want of room, by which bound: of the process, of one address, of who has not shown a key yet, of one address's of these.", lambda at: [((bound,), at.doorman.refused[bound]) for bound in get_args(Bound)], ("bound",)),
+    Family("carets_strangers", "gauge", "WebSockets that have not shown a key yet.", lambda at: at.doorman.kinds["stranger"]),
     Family("carets_rooms", "gauge", "Workspaces in memory.", lambda at: at.census.rooms),
     Family("carets_rooms_opened_total", "counter", "Workspaces that were brought into memory.", lambda at: at.counted.rooms_opened),
     Family("carets_rooms_dropped_total", "counter", "Rooms that were dropped and made anew from the log: a bug, or a store that does not know what it kept. The log says which.", lambda at: at.counted.rooms_dropped),
@@ -149,16 +159,15 @@ OF_PROCESSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 class Exposition(Collector):
     """Makes all that is ours anew for each scrape."""
 
-    def __init__(self, lobby: Lobby, heartbeat: Heartbeat, pulse: Pulse, connections: Callable[[], int]) -> None:
-        """`connections` counts the TCP connections that are open."""
+    def __init__(self, lobby: Lobby, heartbeat: Heartbeat, pulse: Pulse, doorman: Doorman) -> None:
         self._lobby = lobby
         self._heartbeat = heartbeat
         self._pulse = pulse
-        self._connections = connections
+        self._doorman = doorman
 
     def look(self) -> Sight:
         """What there is to see now."""
-        return Sight(self._lobby, self._heartbeat, self._pulse, self._connections(), take_census(self._lobby))
+        return Sight(self._lobby, self._heartbeat, self._pulse, self._doorman, take_census(self._lobby))
 
     def collect(self) -> Iterator[Metric]:
         """All families, with their values at this moment."""

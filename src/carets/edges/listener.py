@@ -59,7 +59,7 @@ class Listener:
         self._port = Port(self.doorman, lobby.around.metrics.refusals)
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
         app.on_response_prepare.append(self._add_headers)
-        exposition = Exposition(lobby, self.heartbeat, self.pulse, lambda: self.doorman.connections)
+        exposition = Exposition(lobby, self.heartbeat, self.pulse, self.doorman)
         routes = [
             *Rest(lobby, site, tokens.create).routes(),
             *Admin(steward, site, tokens).routes(),
@@ -109,19 +109,22 @@ class Listener:
                 return await handler(request) if preflight is None else preflight
         except CaretsError as error:
             self._lobby.note(error)
-            self._lobby.around.metrics.refusals[error.code] += 1
-            return error_response(error)
+            return self._answer(error)
         except web.HTTPNotFound:
-            return error_response(Refused(Code.ADDRESS_UNKNOWN))
+            return self._answer(Refused(Code.ADDRESS_UNKNOWN))
         except web.HTTPMethodNotAllowed as error:
-            response = error_response(Refused(Code.METHOD_UNKNOWN))
+            response = self._answer(Refused(Code.METHOD_UNKNOWN))
             response.headers["Allow"] = error.headers["Allow"]
             return response
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - around one request; logged whole
             _log.error("request_failed", exc_info=error)
-            return error_response(CaretsError(Code.INTERNAL))
+            return self._answer(CaretsError(Code.INTERNAL))
+
+    def _answer(self, error: CaretsError) -> web.Response:
+        self._lobby.around.metrics.refusals[error.code] += 1
+        return error_response(error)
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         self._headers.add(request, response)

@@ -44,7 +44,7 @@ class Monitor:
 
     async def readiness(self, _: web.Request) -> web.Response:
         """Whether new members can be served, and why not."""
-        reasons = self._lobby.unready_reasons()
+        reasons = self._exposition.look().unready_reasons()
         return answer({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.Response:

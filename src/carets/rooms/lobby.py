@@ -241,6 +241,8 @@ class Lobby:
         reasons = ["draining"] if self.is_draining else []
         if self.storage.fault is not None:
             reasons.append(f"cannot save: {SENTENCES[self.storage.fault]}")
+        if sum(bool(room.members) for room in self.rooms.values()) >= self.around.quotas.rooms_max:
+            reasons.append("as many workspaces open as may be")
         return reasons
 
     def describe(self, after: str = "") -> dict[str, object]:
