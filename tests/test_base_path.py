@@ -88,10 +88,10 @@ async def test_the_page_and_its_files_are_below_the_base_path(
 
 
 async def test_the_base_path_without_its_slash_leads_to_it(server: Running, http: aiohttp.ClientSession) -> None:
-    for query in ("", "?a=1"):
+    for query in ("", "?key=a"):
         url = f"http://127.0.0.1:{server.port}{BASE}{query}"
         async with http.get(url, allow_redirects=False) as response:
-            assert (response.status, response.headers["Location"]) == (308, f"{BASE}/{query}")
+            assert (response.status, response.headers["Location"]) == (308, f"{BASE}/")
 
 
 async def test_the_printed_address_has_the_base_path(server: Running, tmp_path: Path) -> None:

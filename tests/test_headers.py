@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -83,10 +84,24 @@ async def test_what_does_not_exist_is_told_with_a_number(server: Running, http: 
 
 
 async def test_refusals_at_the_door_have_the_headers(server: Running, http: aiohttp.ClientSession) -> None:
-    for headers, status in (({"Host": "evil.example"}, 421), ({"Expect": "cake"}, 417)):
+    for headers, status in (({"Host": "evil.example"}, 421), ({"Expect": "cake"}, 400)):
         async with http.post(server.address, headers=headers) as response:
             assert response.status == status
             look(response)
+
+
+async def test_a_request_that_cannot_be_read_is_told_so_with_the_headers(server: Running) -> None:
+    for broken in (
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nbad header\r\n\r\n",
+        b"GET /\x00 HTTP/1.1\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(broken)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        writer.close()
+        assert re.match(r"HTTP/1\.[01] 400 ", head), head
+        assert not [name for name, value in HEADERS.items() if f"\r\n{name}: {value}\r\n" not in head]
 
 
 # -- frames

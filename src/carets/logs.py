@@ -38,6 +38,9 @@ _ORDER = (
 )
 """Words that stand in this order before all others."""
 
+_OURS = frozenset((*_ORDER, "person", "role", "target"))
+"""Words whose values we made: nobody strikes one out of the log by sending it as a key."""
+
 _ALL = "all"
 _LOOK_EVERY_S = 5.0
 """Seconds between looks for minutes that are over."""
@@ -174,7 +177,8 @@ def tidy(_: object, __: str, event: EventDict) -> EventDict:
             lines = [f"  {_written_out(line)}" for line in trace.without_secrets(str(value)).splitlines()]
             tidied[name] = _cut("\n".join(lines), limits.LOG_TRACEBACK_CHARACTERS_MAX)
         elif isinstance(value, str):
-            tidied[name] = _cut(_written_out(trace.without_secrets(value)), limits.LOG_VALUE_CHARACTERS_MAX)
+            shown = value if name in _OURS else trace.without_secrets(value)
+            tidied[name] = _cut(_written_out(shown), limits.LOG_VALUE_CHARACTERS_MAX)
         else:
             tidied[name] = value
     return tidied

@@ -94,7 +94,7 @@ class Listener:
 
     async def _add_slash(self, request: web.Request) -> web.Response:
         """The base path without its slash, which people type."""
-        raise web.HTTPPermanentRedirect(request.rel_url.with_path(f"{self._site.base_path}/", keep_query=True))
+        raise web.HTTPPermanentRedirect(request.rel_url.with_path(f"{self._site.base_path}/", keep_query=False))
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:

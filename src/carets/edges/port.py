@@ -83,6 +83,8 @@ class Connection(web.RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer to its end; the connection then waits for the next request."""
+        if isinstance(resp, web.HTTPExpectationFailed):
+            resp = error_response(Refused(Code.BODY_MALFORMED, "Expect takes 100-continue only"))  # aiohttp quotes it
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

@@ -9,7 +9,9 @@ Invariant: nothing that a client chose is among them, but the id of a workspace,
 
 from __future__ import annotations
 
+import re
 import secrets
+from collections import OrderedDict
 from contextvars import ContextVar
 
 from aiohttp import hdrs, web
@@ -25,22 +27,34 @@ _secrets: ContextVar[tuple[str, ...]] = ContextVar("secrets", default=())
 _SECRETS_MAX = 8
 """How many a connection brings at most: a key, a person token, what stands in its place in a query and a header."""
 
-_SECRET_CHARACTERS_MIN = 16
+_STRUCK_OUT = "(secret)"
+_SECRET_CHARACTERS_MIN = 20
 """Shorter ones are no keys of ours, and would be struck out of ordinary words."""
+
+_seen: OrderedDict[bytes, None] = OrderedDict()
+"""Hashes of the latest secrets of all connections: an error may be told where nobody knows any more whose it was."""
+
+_SEEN_MAX = 10_000
+_WORD = re.compile(rf"[A-Za-z0-9_-]{{{_SECRET_CHARACTERS_MIN},}}")
 
 
 def keep_out(secret: str) -> str:
-    """No line of this connection shows `secret` from now on, whatever error quotes it."""
+    """No line shows `secret` from now on, whatever error quotes it."""
     if len(secret) >= _SECRET_CHARACTERS_MIN:
         _secrets.set((*_secrets.get()[-_SECRETS_MAX:], secret))
+        hashed = access.hash_key(secret)
+        _seen[hashed] = None
+        _seen.move_to_end(hashed)
+        if len(_seen) > _SEEN_MAX:
+            _seen.popitem(last=False)
     return secret
 
 
 def without_secrets(text: str) -> str:
-    """The text as a line of this connection may show it."""
+    """The text as a line may show it: this connection's secrets are struck out wherever they are, others' as words."""
     for secret in _secrets.get():
-        text = text.replace(secret, "(secret)")
-    return text
+        text = text.replace(secret, _STRUCK_OUT)
+    return _WORD.sub(lambda word: _STRUCK_OUT if access.hash_key(word[0]) in _seen else word[0], text)
 
 
 def begin(request: web.Request, address: str) -> None:
