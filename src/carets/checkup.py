@@ -101,6 +101,7 @@ class _Look:
         self._held = held
         self._report = report
         self._ends: dict[int, int] = {}
+        self._aside = inspection.set_aside(held)
         self._problems: list[tuple[str, str]] = []
 
     def problems(self) -> list[tuple[str, str]]:
@@ -125,9 +126,10 @@ class _Look:
         elif other is not None and _differ(whole, other):
             self._found(f"its checkpoint at update {covered} is another text than the log", _MEND)
             self._report.bad_checkpoints.append(self._held.document)
-        is_purged = self._held.is_deleted and not last
-        for client, person in self._inspection.owners(self._held).items():
-            if client not in clocks and not is_purged:
+        # What was set aside, or purged, may be all that somebody typed.
+        is_whole = not self._aside and (last or not self._held.is_deleted)
+        for client, person in self._inspection.owners(self._held).items() if is_whole else ():
+            if client not in clocks:
                 self._found(f"client id {client} is on record for {person} and has typed nothing", _REPORT)
 
     def _found(self, what: str, advice: str) -> None:
@@ -145,13 +147,12 @@ class _Look:
 
     def _replay(self, whole: Document, other: Document | None, covered: int) -> int:
         """Apply the log to one document, and what follows the checkpoint to the other; how many updates there are."""
-        aside = self._inspection.set_aside(self._held)
-        self._report.quarantined += [f"{self._held.name}: update {seq}" for seq in sorted(aside)]
+        self._report.quarantined += [f"{self._held.name}: update {seq}" for seq in sorted(self._aside)]
         chunk: list[tuple[int, bytes]] = []
         chunk_bytes = last = 0
         for first, entries in self._inspection.rows(self._held):
             for last, entry in enumerate(entries, first):
-                if last in aside:
+                if last in self._aside:
                     continue
                 self._read(entry.update)
                 chunk.append((last, entry.update))
