@@ -205,6 +205,7 @@ async def test_one_who_comes_back_brings_what_all_had_typed(stage: Stage) -> Non
     await go_back(stage, kept, 1000)
     assert (await stage.room.read_text(1)) == "one two "
     bob = await come_back(stage, bob)
+    assert [notice["carries"] for notice in bob.told("welcome")] == [True], "a page brings what it remembers, too"
     assert (await stage.room.read_text(1)) == "one two three four "
     assert bob.told("refused") == []
     ann = await come_back(stage, ann)
@@ -223,6 +224,7 @@ async def test_after_the_window_nobody_brings_what_others_typed(stage: Stage) ->
     await go_back(stage, kept, 1000)
     stage.now_ms += 1000
     bob = await come_back(stage, bob)
+    assert [notice["carries"] for notice in bob.told("welcome")] == [False]
     assert [notice["code"] for notice in bob.told("refused")] == [Code.CLIENT_ID_TAKEN]
     assert (await stage.room.read_text(1)) == "one two "
 

@@ -17,7 +17,7 @@ from carets.checkup import Report, check
 from carets.cli import main
 from carets.config import Config
 from carets.engines.lock import DataDirectory
-from carets.engines.record import encode_checkpoint, encode_record
+from carets.engines.record import decode_record, encode_checkpoint, encode_record
 from carets.engines.sqlite_file import DATA_FILE
 from carets.errors import Misconfigured
 from carets.rooms.document import Document, update_of
@@ -177,15 +177,15 @@ def test_a_checkpoint_that_differs_in_anything_is_found_and_mended(
 ) -> None:
     """Rooms begin with the checkpoint: what it has else than the log would be shown to everybody."""
     with sqlite3.connect(path) as connection:
-        (kept,) = connection.execute("SELECT state FROM checkpoints WHERE document = 1").fetchone()
+        rows = connection.execute("SELECT record FROM log WHERE document = 1 ORDER BY seq").fetchall()
     connection.close()
-    document = Document([kept[13:]])
-    text = document.text()
+    document = Document([entry.update for (record,) in rows for entry in decode_record(record)])
     if change == "more text":
         document.apply([update_of("more", 99)])
     else:
-        document = Document([update_of(text if change == "other ids" else text + "!", 99)])
-    spoil("UPDATE checkpoints SET state = ? WHERE document = 1", encode_checkpoint(document.encode()))
+        document = Document([update_of(document.text() + "!" * (change == "another text"), 99)])
+    state = encode_checkpoint(document.encode())
+    spoil("UPDATE checkpoints SET state = ?, seq = (SELECT max(seq) FROM log WHERE document = 1)", state)
     problems = found(path)
     assert any("is another text than the log" in problem and "--mend" in problem for problem in problems)
     ended = run("--mend")

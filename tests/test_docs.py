@@ -84,7 +84,7 @@ def test_the_messages_to_the_server_are_as_described() -> None:
 
 def test_the_messages_from_the_server_are_as_described() -> None:
     told, code = described("From the server:"), declared(messages.Notice)
-    code["welcome"] = (code["welcome"][0] | {"limits", "fault"}, set())
+    code["welcome"] = (code["welcome"][0] | {"limits", "fault", "carries"}, set())
     assert told == code
 
 

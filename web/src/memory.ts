@@ -40,6 +40,19 @@ export class Memory {
     this.#nowMs = nowMs;
   }
 
+  /** The files of this workspace whose documents are remembered. */
+  async fileIds(): Promise<number[]> {
+    try {
+      const first: [string, number] = [this.#workspaceId, 0];
+      const last: [string, number] = [this.#workspaceId, Number.MAX_SAFE_INTEGER];
+      const range = IDBKeyRange.bound(first, last);
+      const keys = await this.#door.use((database) => database.getAllKeys("documents", range));
+      return keys.map(([, fileId]) => fileId);
+    } catch {
+      return [];
+    }
+  }
+
   /** A document's state and what came after it; null when nothing is known. */
   async loadDocument(fileId: number): Promise<Remembered | null> {
     try {

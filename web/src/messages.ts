@@ -90,6 +90,8 @@ export interface Welcome {
   limits: ClientLimits;
   /** Why nothing can be saved at the moment. */
   fault: Fault | null;
+  /** An older backup was restored: what this browser remembers of other files is wanted, too. */
+  carries: boolean;
 }
 
 export interface ChatNotice {
@@ -309,6 +311,7 @@ function parseWelcome(fields: Fields): Welcome {
       name_units_max: limits.count("name_units_max"),
     },
     fault: parseFault(fields),
+    carries: fields.flag("carries"),
   };
 }
 

@@ -12,6 +12,7 @@
 
 import { Background } from "./background";
 import { type Browser, thisBrowser } from "./browser";
+import { Carrying } from "./carrying";
 import { Chat } from "./chat";
 import { Claims } from "./claims";
 import { Connection, type News } from "./connection";
@@ -95,6 +96,7 @@ export class WorkspaceSession implements Session {
   readonly #documents: OpenDocuments;
   readonly #claims: Claims;
   readonly #background: Background;
+  readonly #carrying: Carrying;
   readonly #fileRequests: FileRequests;
   readonly #chat: Chat;
   readonly #signals: Signals;
@@ -154,6 +156,7 @@ export class WorkspaceSession implements Session {
       onLooked: () => this.#relight(),
     });
     this.#background = new Background({ documents: this.#documents, files: this.files, status: this.status });
+    this.#carrying = new Carrying({ memory: this.#memory, background: this.#background, status: this.status });
     this.#fileRequests = new FileRequests(connection, nextNumber);
     this.#signals = new Signals(this.#browser, connection);
     this.#chat = new Chat({
@@ -389,6 +392,7 @@ export class WorkspaceSession implements Session {
     this.#chat.welcomed();
     void this.#claims.takeOver();
     this.#claims.begin();
+    this.#carrying.welcomed(welcome);
   }
 
   #takeNews(news: News): void {

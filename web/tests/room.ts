@@ -71,6 +71,7 @@ export class Room {
   readonly refusing = new Map<number, number>();
   /** Why nothing can be saved; set it by `setFault`. */
   fault: Fault | null = null;
+  carries = false;
   #waiting: (() => void)[] = [];
   #ids = 0;
 
@@ -239,6 +240,7 @@ export class Room {
       members: this.members.map((one) => ({ member_id: one.id, name: one.name, color: "#1d4ed8", role: one.role })),
       build: this.build,
       fault: this.fault,
+      carries: this.carries,
       limits: {
         ...{ part_bytes_max: 65536, update_bytes_max: 2 ** 26, document_units_max: 2 ** 25 },
         ...{ presence_bytes_max: 4096, files_max: 5000, name_units_max: 40 },

@@ -209,6 +209,8 @@ class Welcome(msgspec.Struct, tag_field="type", tag="welcome"):
     limits: ClientLimits = ClientLimits()
     fault: FaultName | None = None
     """Why nothing can be saved at the moment."""
+    carries: bool = False
+    """Whether an older backup was restored, and what the client has of other files is wanted, too."""
 
 
 class Files(msgspec.Struct, tag_field="type", tag="files", omit_defaults=True):

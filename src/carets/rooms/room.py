@@ -106,7 +106,7 @@ class Room:
         member = Member(self._member_ids, person, link_id, role, name, color, dialect, outbox, allowance, hello.page)
         self.members[member.id] = member
         self.delivery.arrived(member)
-        self.delivery.reply(member, self._whole.welcome(member, token, self._around.build))
+        self.delivery.reply(member, self._whole.welcome(member, token, self._around))
         if not self.chat.is_empty:
             self.delivery.reply(member, self.chat.tail())
         self.delivery.flush(member)

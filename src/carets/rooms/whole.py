@@ -12,6 +12,7 @@ from carets.rooms.chat import Chat
 from carets.rooms.files import FileTable
 from carets.rooms.member import Member
 from carets.rooms.storage import RoomStorage
+from carets.rooms.surroundings import Surroundings
 
 
 class Whole:
@@ -33,7 +34,7 @@ class Whole:
         self._chat = chat
         self._storage = storage
 
-    def welcome(self, member: Member, token: str, build: str) -> messages.Welcome:
+    def welcome(self, member: Member, token: str, around: Surroundings) -> messages.Welcome:
         """What a member is told first, itself among the others."""
         return messages.Welcome(
             member_id=member.id,
@@ -45,9 +46,10 @@ class Whole:
             title=self._title(),
             files=self._files.listed(),
             members=self._present(),
-            build=build,
+            build=around.build,
             author=member.person,
             fault=self._storage.fault,
+            carries=around.is_carrying(),
         )
 
     def notices(self) -> dict[type[messages.Notice], Callable[[], messages.Notice]]:
