@@ -13,7 +13,7 @@ import pytest
 from carets.audit import Action
 from carets.errors import Code
 from carets.server import Running
-from tests.peer import connect, create_workspace
+from tests.peer import connect, create_workspace, join
 
 OPERATING = Path(__file__).parent.parent / "docs" / "OPERATING.md"
 
@@ -101,6 +101,27 @@ async def test_who_comes_and_goes_is_told_with_role_and_link(
         assert came[key] == forged[key] == left[key]
         assert stock_came[key] == stock_left[key]
     assert left["reason"] == "closed by peer: 1000"
+
+
+async def test_a_link_whose_time_is_over_is_told_once(
+    server: Running, http: aiohttp.ClientSession, entries: Entries
+) -> None:
+    url = server.address.rstrip("/")
+    workspace_id, keys = await create_workspace(http, url, {"a.py": ""})
+    owner = {"Authorization": f"Bearer {keys['owner']}"}
+    links = f"{url}/api/workspaces/{workspace_id}/links"
+    ends_at_ms = server.lobby.around.now_ms() + 500
+    async with http.post(links, json={"role": "viewer", "expires_at_ms": ends_at_ms}, headers=owner) as response:
+        made = await response.json()
+    key = made["url"].split("#key=")[1]
+    peers = [await join(http, url, workspace_id, key) for _ in range(2)]
+    assert [await peer.until_closed() for peer in peers] == [Code.LINK_EXPIRED] * 2
+    await entries.until("member_left", 2)
+    ended = [entry for entry in entries if entry["action"] == "link_expired"]
+    assert [(entry["workspace"], entry["target"]) for entry in ended] == [(workspace_id, made["link_id"])]
+    assert "connection" not in ended[0], "nobody did it"
+    for peer in peers:
+        await peer.close()
 
 
 async def test_refusals_of_rights_are_told_and_others_are_not(

@@ -41,6 +41,11 @@ _ORDER = (
 _OURS = frozenset((*_ORDER, "person", "role", "target"))
 """Words whose values we made: nobody strikes one out of the log by sending it as a key."""
 
+_OFTEN = frozenset(
+    {"connection_failed", "export_failed", "export_left", "library", "refused", "request_failed", "token_forged"}
+)
+"""What somebody may bring about as often as he likes, or what comes with a traceback: bounded as refusals are."""
+
 _ALL = "all"
 _LOOK_EVERY_S = 5.0
 """Seconds between looks for minutes that are over."""
@@ -90,7 +95,7 @@ class Flow:
 def _lines_max(event: str, address: str) -> int:
     if address == _ALL:
         return limits.LOG_EVENT_LINES_PER_MINUTE
-    return limits.LOG_REFUSALS_PER_MINUTE if event == "refused" else limits.LOG_LINES_PER_MINUTE
+    return limits.LOG_REFUSALS_PER_MINUTE if event in _OFTEN else limits.LOG_LINES_PER_MINUTE
 
 
 class _Output:

@@ -21,7 +21,6 @@ from contextlib import contextmanager
 import structlog
 
 from carets import limits
-from carets.audit import Action
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import access, messages, signals, wire
 from carets.protocol.access import Role
@@ -540,8 +539,7 @@ class Room:
         """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, StoreFailed."""
         with self.links.coming(link):
             await self.storage.shared.put_link(self.id, link)
-        action: Action = "link_made" if link.revoked_at_ms is None else "link_revoked"
-        self._around.audit.note(action, workspace=self.id, target=link.link_id, role=link.role)
+        self._around.note_link(link, self.id)
         if link.revoked_at_ms is not None:
             self._expel_links({link.link_id}, Code.LINK_REVOKED)
 
@@ -570,6 +568,8 @@ class Room:
     def expel_expired(self) -> None:
         """Close whoever is on a link whose time is over."""
         if expired := self.links.expired(self._around.now_ms()):
+            for link_id in expired & {member.link_id for member in self.members.values()}:
+                self._around.audit.note("link_expired", workspace=self.id, target=link_id)
             self._expel_links(expired, Code.LINK_EXPIRED)
 
     def _expel_links(self, link_ids: set[str], code: Code) -> None:

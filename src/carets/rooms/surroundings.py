@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from carets import limits
-from carets.audit import Audit
+from carets.audit import Action, Audit
 from carets.errors import RIGHTS, CaretsError
 from carets.metrics import Metrics
-from carets.rooms.store import Store
+from carets.rooms.store import LinkRecord, Store
 
 
 def _loop_clock_s() -> float:
@@ -49,3 +49,8 @@ class Surroundings(NamedTuple):
         self.metrics.refusals[error.code] += 1
         if error.code in RIGHTS:
             self.audit.note("refused", workspace=workspace_id, error=str(error))
+
+    def note_link(self, link: LinkRecord, workspace_id: str) -> None:
+        """Tell the audit log of a link that was made or revoked."""
+        action: Action = "link_made" if link.revoked_at_ms is None else "link_revoked"
+        self.audit.note(action, workspace=workspace_id, target=link.link_id, role=link.role)
