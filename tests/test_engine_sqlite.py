@@ -158,6 +158,29 @@ async def test_when_even_the_rollback_fails_the_next_batch_gets_a_new_connection
     await store.close()
 
 
+async def test_a_lock_that_could_not_be_let_go_goes_with_its_connection(tmp_path: Path) -> None:
+    # It stayed: every write after that failed, each after ten seconds, for as long as the process lived.
+    stuck: list[sqlite3.Connection] = []
+    jams = False
+
+    class Jamming(sqlite3.Connection):
+        def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
+            if jams and sql == "COMMIT" and not stuck:
+                stuck.append(self)
+            if self in stuck and sql != "ROLLBACK":
+                raise sqlite3.OperationalError("locking protocol")
+            return super().execute(sql, parameters)
+
+    store = SqliteStore.open(tmp_path / "carets.db", connection_class=Jamming)
+    await store.create_workspace(record(), Batch(ROOM))
+    jams = True
+    with pytest.raises(StoreFailed, match="locking protocol"):
+        await store.append(updates(1))
+    await store.append(updates(1))
+    assert (await store.load_file(ROOM, 1)).updates == bytes_of(1, 1)
+    await store.close()
+
+
 async def test_nobody_is_answered_before_the_commit_returns(tmp_path: Path) -> None:
     answered_before_commit: list[bool] = []
     tasks: list[asyncio.Task[None]] = []

@@ -147,8 +147,8 @@ class _Writer:
                 job.result = job.work(connection)
             connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the process's one writer must outlive whatever one write does
-            self._roll_back()
             failure = self._faults.failure(error)
+            self._roll_back(failure)
             for job in jobs:
                 job.failure = failure
             return False
@@ -157,11 +157,17 @@ class _Writer:
             self._log_pages += 2 + job.bytes_added // 4096
         return True
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, failure: StoreFailed) -> None:
+        """After a batch that the store is too sound to take, go on; after a failing disk, with a new connection.
+
+        A lock that could not be let go, for one, stays with the connection, and would fail whatever comes.
+        """
         try:
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
         except sqlite3.Error:
+            self._drop_connection()
+        if failure.fault is not None:
             self._drop_connection()
 
     def _drop_connection(self) -> None:

@@ -204,6 +204,8 @@ class Lobby:
         """One look: what is clean, and idle for so long, leaves memory."""
         now_ms = self.around.now_ms()
         for room in list(self.rooms.values()):
+            # A calendar that was set back must not keep it for as long.
+            room.empty_since_ms = min(room.empty_since_ms, now_ms)
             is_idle = not room.members and now_ms - room.empty_since_ms >= idle_s * 1000
             if self._may_go(room) and (room.failed is not None or is_idle):
                 room.delivery.stop()
