@@ -177,8 +177,9 @@ MEMBER_REQUESTS_BURST = 500
 CHAT_REQUESTS = 4
 """Requests that a chat message counts for: everybody is told, and it is kept for ever."""
 
-REQUEST_FILES = 50
-"""Files that a folder's change moves for one request more: 5,000 are a second of the store's and everybody's line."""
+REQUEST_FILES = 10
+"""Files that a folder's change moves for one request more. 5,000 keep the store, and with it the room, busy for some
+time; a person may move them twice in a row."""
 
 MEMBER_SIGNALS_PER_S = 100
 """Signals that one member may send in a second for long: three runs tell their output thirty times."""
