@@ -26,7 +26,9 @@ from tests.attacks.scene import ANSWER_S, Scene, settled
 from tests.test_bad_input import refusal_of
 from tests.test_port import until
 
-QUOTAS = Quotas(connections_max=60, address_connections_max=20, rooms_max=6, members_max=10)
+QUOTAS = Quotas(
+    connections_max=60, address_connections_max=20, rooms_max=6, members_max=10, address_workspaces_per_hour=5
+)
 
 
 @pytest.fixture
@@ -181,10 +183,8 @@ async def test_a_flood_of_rooms_leaves_those_that_are_in_use(scene: Scene) -> No
     """
     made = []
     for _ in range(QUOTAS.rooms_max + 4):
-        async with scene.http.post(f"{scene.url}/api/workspaces", json={"files": {"a": "x"}}) as response:
-            assert response.status == 201
-            told = await response.json()
-        made.append((told["workspace_id"], told["links"]["viewer"].split("#key=")[1]))
+        record, links = await scene.server.lobby.create("", {"a": "x"})
+        made.append((record.workspace_id, links["viewer"].key))
     inside, codes = [], []
     for workspace_id, key in made:
         socket = await scene.socket(f"/ws/{workspace_id}")

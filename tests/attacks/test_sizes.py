@@ -385,6 +385,25 @@ async def test_json_that_is_nested_without_end_is_no_message(scene: Scene, text:
     assert answer in (http_answer(Code.BODY_MALFORMED), http_answer(Code.FILES_TOO_MANY))
 
 
+async def test_json_that_is_nested_without_end_is_no_signal_either(scene: Scene) -> None:
+    """Mallory sends it as the data of a signal, which the server passes on and only the others read.
+
+    What the server need not read could end each of their pages. It is measured before it is told: 4405, to nobody, and
+    numbers that no reader can hold are, too.
+    """
+    mallory = await scene.join()
+    deep = limits.SIGNAL_DEPTH_MAX + 1
+    for data in ("[" * deep + "]" * deep, '{"a":' * deep + "1" + "}" * deep, "9" * 10_000, "1e" + "9" * 5_000):
+        await mallory.socket.send_str(f'{{"type":"signal","kind":"x","data":{data}}}')
+    await mallory.until(lambda: len(mallory.refusals) == 4)
+    assert {refusal["code"] for refusal in mallory.refusals} == {Code.MESSAGE_TOO_LARGE}
+    await mallory.socket.send_str('{"type":"signal","kind":"x","data":' + "[" * 6_000 + "]" * 6_000 + "}")
+    assert await mallory.until_closed() == Code.MALFORMED_MESSAGE
+    await settled(scene.peer)
+    assert not [notice for notice in scene.peer.notices if notice["type"] == "signal"]
+    await mallory.close()
+
+
 # -- numbers
 
 
