@@ -52,6 +52,13 @@ def test_owing_goes_below_nothing_and_no_further_than_the_debt_allowed() -> None
     assert bucket.take(1, 11) == 0
 
 
+def test_owing_forgives_nothing_that_a_large_amount_left_owed() -> None:
+    bucket = Bucket(1, 5)
+    bucket.take(20, 0)
+    bucket.owe(1, 0)
+    assert bucket.wait_s(1, 0) == 16
+
+
 def test_without_a_debt_allowed_owing_only_empties() -> None:
     bucket = Bucket(1, 5)
     bucket.owe(1_000, 0)

@@ -70,8 +70,8 @@ class Bystander:
 
     async def until_alone(self) -> None:
         """Wait until nobody else is connected."""
-        await until(lambda: self.server.doorman.connections == 1)
-        assert self.server.doorman.describe()["kinds"] == {"member": 1}
+        await until(lambda: self.server.listener.doorman.connections == 1)
+        assert self.server.listener.doorman.describe()["kinds"] == {"member": 1}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -96,7 +96,7 @@ async def working(tmp_path: Path, **more: Any) -> AsyncIterator[Bystander]:
         keys = {role: link.split("#key=")[1] for role, link in made["links"].items()}
         peer = await join(http, url, made["workspace_id"], keys["editor"])
         bystander = Bystander(server, peer, await peer.open_file(1), keys)
-        await until(lambda: server.doorman.connections == 1)
+        await until(lambda: server.listener.doorman.connections == 1)
         await bystander.type()
         yield bystander
         await bystander.type()
@@ -191,7 +191,7 @@ async def test_one_address_has_its_bound_is_told_so_and_nobody_else_pays(tmp_pat
             line = await crowd.come("127.0.0.3")
             line.writer.write(GET + b"\r\n")
             assert (await line.answer())[0] == 200
-            assert bystander.server.doorman.refused == {"address": 3}
+            assert bystander.server.listener.doorman.refused == {"address": 3}
             assert bystander.server.lobby.around.metrics.refusals[Code.CONNECTIONS_TOO_MANY] == 3
         await bystander.until_alone()
         async with Crowd(bystander.server.port) as crowd:
@@ -207,7 +207,7 @@ async def test_a_flood_from_many_addresses_stops_at_the_bound_of_the_process(tmp
             lines = [await crowd.come(f"127.0.0.{number % 20 + 2}") for number in range(90)]
             told = await asyncio.gather(*(line.refusal() for line in lines[29:]))
             assert {(error["code"], "at most 30" in error["text"]) for error in told} == {(4506, True)}
-            assert bystander.server.doorman.connections == 30
+            assert bystander.server.listener.doorman.connections == 30
             await bystander.type()
         await bystander.until_alone()
 
@@ -250,8 +250,8 @@ async def test_who_waits_for_its_next_request_gives_way_to_a_newcomer(tmp_path: 
             for line in (lines[0], lines[2], lines[3]):
                 line.writer.write(GET + b"\r\n")
                 assert (await line.answer())[0] == 200
-            assert bystander.server.doorman.describe()["gave_way"] == 1
-            assert bystander.server.doorman.refused.total() == 0
+            assert bystander.server.listener.doorman.describe()["gave_way"] == 1
+            assert bystander.server.listener.doorman.refused.total() == 0
             await bystander.type()
         await bystander.until_alone()
 
@@ -371,7 +371,7 @@ async def test_whoever_takes_nothing_of_an_answer_is_cut_off(tmp_path: Path, mon
         await loop.sock_sendall(
             raw, GET.replace(b"/api/server", path.encode()) + f"Authorization: Bearer {key}\r\n\r\n".encode()
         )
-        await until(lambda: bystander.server.doorman.kinds["http"] == 1)
+        await until(lambda: bystander.server.listener.doorman.kinds["http"] == 1)
         await bystander.type()
         await bystander.until_alone()
         raw.close()
@@ -386,7 +386,7 @@ async def test_websockets_that_say_nothing_are_few_and_members_do_not_count(
 ) -> None:
     monkeypatch.setattr(limits, "ADDRESS_STRANGERS_MAX", 3)
     async with working(tmp_path) as bystander:
-        id_, doorman = bystander.workspace_id, bystander.server.doorman
+        id_, doorman = bystander.workspace_id, bystander.server.listener.doorman
         async with Crowd(bystander.server.port) as crowd:
             for _ in range(5):
                 line = await crowd.come()
@@ -431,7 +431,7 @@ async def test_a_websocket_that_says_nothing_ends_and_makes_room(
         ended = await silent.reader.read()
         assert b'"code":4406' in ended
         silent.writer.close()
-        await until(lambda: bystander.server.doorman.describe()["strangers"] == 0)
+        await until(lambda: bystander.server.listener.doorman.describe()["strangers"] == 0)
         late = await crowd.come()
         await late.upgrade(bystander.workspace_id)
         assert (await late.answer())[0] == 101
@@ -460,7 +460,7 @@ async def test_behind_a_trusted_proxy_its_visitors_have_the_bound(tmp_path: Path
             assert (await idle[0].answer())[0] == 200, "on the same connection, for somebody else"
             await bystander.type()
         await bystander.until_alone()
-        await until(lambda: bystander.server.doorman.describe()["visits"] == 0)
+        await until(lambda: bystander.server.listener.doorman.describe()["visits"] == 0)
 
 
 # -- TLS
@@ -475,7 +475,7 @@ async def test_a_tls_handshake_that_stalls_is_counted_and_ends(tmp_path: Path, m
     ):
         silent, half, garbage = [await crowd.come() for _ in range(3)]
         half.writer.write(b"\x16\x03\x01\x02\x00\x01")
-        await until(lambda: bystander.server.doorman.connections == 4)
+        await until(lambda: bystander.server.listener.doorman.connections == 4)
         refused = await crowd.come()
         await bystander.type()
         garbage.writer.write(GET + b"\r\n")

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 
 from carets.config import Config
 from carets.edges.site import Site
@@ -173,7 +174,7 @@ async def test_a_second_or_a_missing_host_is_refused(server: Running) -> None:
 
 @pytest.fixture
 async def fronted(tmp_path: Path) -> AsyncIterator[Running]:
-    config = Config(port=0, data=tmp_path / "data", trusted_proxy=(ipaddress.ip_network("127.0.0.1"),))
+    config = Config(port=0, data=tmp_path / "fronted", trusted_proxy=(ipaddress.ip_network("127.0.0.1"),))
     async with running(config) as server:
         yield server
 
@@ -198,6 +199,19 @@ async def test_a_name_that_a_trusted_proxy_passes_on_is_checked_like_any(
     headers = {"X-Forwarded-Host": "evil.example"}
     async with http.get(f"http://127.0.0.1:{fronted.port}/api/server", headers=headers) as response:
         assert response.status == 421
+
+
+async def test_the_log_says_once_that_a_proxy_nearby_was_not_named(
+    server: Running, fronted: Running, http: aiohttp.ClientSession
+) -> None:
+    """Behind a proxy that nobody named, all people are one address, and soon one too many."""
+    with capture_logs() as lines:
+        for headers in ({}, {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "203.0.113.10"}):
+            for running_ in (server, fronted):
+                async with http.get(f"{running_.address}api/server", headers=headers) as response:
+                    assert response.status == 200
+    told = [line for line in lines if line["event"] == "proxy_not_named"]
+    assert [(line["address"], line["see"]) for line in told] == [("127.0.0.1", "--trusted-proxy")]
 
 
 async def test_links_do_not_follow_a_stranger(server: Running, http: aiohttp.ClientSession) -> None:

@@ -49,6 +49,9 @@ UNITS = {
     "DEPTH": "levels",
     "SHARE": "seconds a second",
     "STRANGERS": "WebSockets",
+    "GUESSES": "wrong keys",
+    "TRANSFERS": "imports and exports",
+    "UPLOADS": "uploads",
     "FIELDS": "fields",
 }
 """What a word in a limit's name says of its unit; the last such word counts."""

@@ -278,6 +278,43 @@ sent. Above the silence after which a WebSocket counts as dead."""
 REFUSALS_OPEN_MAX = 64
 """Connections that are being told that there is no room; beyond them the door stays shut without a word."""
 
+RATED_ADDRESSES_MAX = 20_000
+"""Addresses of which it is remembered what they did of late: some 300 bytes each."""
+
+ADDRESS_GUESSES_BURST = 50
+"""Wrong keys and unknown workspaces from one address that are answered as such: a class whose link lost its end."""
+
+ADDRESS_GUESSES_PER_S = 0.5
+"""Wrong keys a second beyond them. No rate finds 128 bits; this one makes clients that never give up come rarely."""
+
+GUESS_WAIT_S_MAX = 300.0
+"""Seconds to which the wait after wrong keys grows."""
+
+ADDRESS_TRANSFERS_PER_S = 10
+"""Imports and exports from one address: each costs milliseconds at least, however small."""
+
+ADDRESS_TRANSFERS_BURST = 500
+"""Imports and exports from one address at once: a class of 100 that all brings a folder, in a few requests each."""
+
+BODY_BYTES_SMALL = 64 * KIB
+"""Bytes of a body that are read without a place: whatever is typed, but no folder. All connections together could make
+it 640 MiB, which takes as many addresses as fill the process."""
+
+BODY_WAIT_S = 10.0
+"""Seconds for a body to begin, and all that it may be late at any time."""
+
+BODY_BYTES_PER_S_MIN = 8 * KIB
+"""Bytes a second of a body on average, at least: 64 kbit/s, the slowest line on which one uploads."""
+
+UPLOADS_OPEN_MAX = 16
+"""Large bodies that come in at the same time: 512 MiB of memory at most."""
+
+ADDRESS_UPLOADS_OPEN_MAX = 4
+"""Large bodies from one address at the same time; others wait. A place is free again after a second, mostly."""
+
+UPLOAD_WAIT_S = 30.0
+"""Seconds for which an upload waits for its place."""
+
 ADDRESS_WORKSPACES_PER_HOUR = 100
 """Workspaces that one address may create in an hour: a class in which everyone makes a few."""
 
@@ -363,7 +400,7 @@ class Quotas:
     address_connections_max: int = ADDRESS_CONNECTIONS_MAX
     """TCP connections from one address."""
     address_workspaces_per_hour: int = ADDRESS_WORKSPACES_PER_HOUR
-    """Workspaces that one address may create."""
+    """Workspaces that one address may create: as many at once, then at that rate."""
     workspace_bytes_max: int = WORKSPACE_BYTES_MAX
     """Bytes of one workspace's log."""
 
@@ -388,6 +425,9 @@ assert ADDRESS_STRANGERS_MAX < STRANGERS_MAX < CONNECTIONS_MAX
 assert LINGER_S < HEAD_WAIT_S < KEEP_ALIVE_S
 assert PING_EVERY_S + PONG_WAIT_S < ANSWER_STALL_S
 assert EXPORT_STALL_S < ANSWER_STALL_S
+assert BODY_BYTES_SMALL < BODY_BYTES_MAX
+assert 2 * ADDRESS_UPLOADS_OPEN_MAX <= UPLOADS_OPEN_MAX
+assert ADDRESS_GUESSES_BURST < ADDRESS_STRANGERS_MAX
 assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX
 assert ADDRESS_CONNECTIONS_MAX < LOG_LINES_PER_MINUTE
 assert LOG_REFUSALS_PER_MINUTE < LOG_LINES_PER_MINUTE < LOG_EVENT_LINES_PER_MINUTE

@@ -22,7 +22,6 @@ from carets import limits, logs
 from carets.audit import Audit
 from carets.audit_file import AuditFile
 from carets.config import Config
-from carets.edges.doorman import Doorman
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
 from carets.edges.site import Site
@@ -54,7 +53,7 @@ class Running(NamedTuple):
     address: str
     """Where a browser finds it, with the create token in the fragment when one is needed."""
     port: int
-    doorman: Doorman
+    listener: Listener
     tls: Tls | None = None
     audit_file: AuditFile | None = None
 
@@ -140,7 +139,7 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
                 chores.append(tasks.create_task(logs.tell_left_out(audit_file.flow, audit_file.tell)))
             try:
                 address = _address(config, port, create_token.decode())
-                yield Running(lobby, tokens, address, port, listener.doorman, tls, audit_file)
+                yield Running(lobby, tokens, address, port, listener, tls, audit_file)
             finally:
                 await lobby.drain()
                 for chore in chores:

@@ -155,7 +155,7 @@ async def test_a_flood_of_connections_from_everywhere_ends_nobody_who_is_here(sc
             await stack.enter_async_context(lines(scene, 18, f"127.0.0.{place}", b"GET / HTTP/1.1\r\n"))
         for _ in range(3):
             await scene.type()
-    await until(lambda: scene.server.doorman.connections < 10)
+    await until(lambda: scene.server.listener.doorman.connections < 10)
 
 
 async def test_a_room_has_its_bound_and_goes_on(scene: Scene) -> None:

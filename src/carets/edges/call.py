@@ -16,6 +16,7 @@ from aiohttp import web
 
 from carets import limits
 from carets.edges import trace
+from carets.edges.upload import UPLOADS
 from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access, messages
 from carets.protocol.access import Role
@@ -58,22 +59,20 @@ def bearer(request: web.Request) -> str:
 
 
 async def body(request: web.Request, kind: type[_Body]) -> _Body:
-    """The request's JSON body. Raises: Refused BODY_TOO_LARGE, BODY_MALFORMED or FILES_TOO_MANY."""
+    """The request's JSON body. Raises: Refused BODY_MALFORMED or FILES_TOO_MANY, and what `Uploads.read` does."""
     if request.content_type != "application/json":
         # A form on another site can post text or a form, never this.
         raise Refused(Code.BODY_MALFORMED, "Content-Type must be application/json")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Refused(Code.BODY_MALFORMED, "a body must come as it is, not compressed")
     try:
-        read = await request.read()
+        read = await request.config_dict[UPLOADS].read(request)
         # Each string that begins or ends has a quote that is not escaped; a backslash before it hides one of the two.
         if read.count(b'"') - read.count(b'\\"') > 2 * limits.BODY_STRINGS_MAX:
             raise Refused(Code.FILES_TOO_MANY, f"a body names at most {limits.FILES_MAX} files")
         return msgspec.json.decode(read, type=kind)
     except (web.RequestPayloadError, ConnectionError) as error:
         raise Refused(Code.BODY_MALFORMED, "the body ended too early") from error
-    except web.HTTPRequestEntityTooLarge:
-        raise Refused(Code.BODY_TOO_LARGE, f"at most {limits.BODY_BYTES_MAX} bytes") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Refused(Code.BODY_MALFORMED, messages.why(error)) from None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -28,11 +29,13 @@ from carets.edges.origin import Origins
 from carets.edges.pages import Pages
 from carets.edges.port import Port, visiting
 from carets.edges.pulse import Pulse
+from carets.edges.rates import RATES, Rates
 from carets.edges.rest import Rest
 from carets.edges.site import Site
 from carets.edges.tokens import Tokens
 from carets.edges.transfer import Transfer
-from carets.edges.visitor import meet
+from carets.edges.upload import UPLOADS, Uploads
+from carets.edges.visitor import is_unnamed_proxy, meet
 from carets.edges.websocket import WebSocketDoor
 from carets.edges.yjs import StockDoor
 from carets.errors import CaretsError, Code, Refused
@@ -54,10 +57,13 @@ class Listener:
         self._site = site
         self._lobby = lobby
         self._origins = Origins(site)
+        self._told_of_proxy = False
         self._headers = Headers(site)
         self.doorman = Doorman(lobby.around.quotas, site.trusted_proxy)
         self._port = Port(self.doorman, lobby.around.metrics.refusals)
         app = web.Application(middlewares=[self._guard], client_max_size=limits.BODY_BYTES_MAX)
+        app[RATES] = self.rates = Rates(lobby.around.quotas, time.monotonic)
+        app[UPLOADS] = self.uploads = Uploads()
         app.on_response_prepare.append(self._add_headers)
         exposition = Exposition(lobby, self.heartbeat, self.pulse, self.doorman)
         routes = [
@@ -92,6 +98,14 @@ class Listener:
         self._port.stop()
         await self._runner.cleanup()
 
+    def describe(self) -> dict[str, object]:
+        """For the operator."""
+        return {
+            "doorman": self.doorman.describe(),
+            "rates": self.rates.describe(),
+            "uploads": self.uploads.open,
+        }
+
     async def _add_slash(self, request: web.Request) -> web.Response:
         """The base path without its slash, which people type."""
         raise web.HTTPPermanentRedirect(request.rel_url.with_path(f"{self._site.base_path}/", keep_query=False))
@@ -100,6 +114,9 @@ class Listener:
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         visitor = meet(request, self._site.trusted_proxy)
         trace.begin(request, visitor.address)
+        if not self._told_of_proxy and is_unnamed_proxy(request, visitor):
+            self._told_of_proxy = True
+            _log.warning("proxy_not_named", address=visitor.address, see="--trusted-proxy")
         try:
             if not self._site.answers_to(visitor.host):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
@@ -107,24 +124,27 @@ class Listener:
             preflight = self._origins.preflight(request)
             with visiting(self.doorman, request, visitor):
                 return await handler(request) if preflight is None else preflight
-        except CaretsError as error:
-            self._lobby.note(error)
-            return self._answer(error)
+        except CaretsError as refused:
+            self._lobby.note(refused)
+            return self._answer(request, self.rates.judge(visitor.network, refused))
         except web.HTTPNotFound:
-            return self._answer(Refused(Code.ADDRESS_UNKNOWN))
+            return self._answer(request, Refused(Code.ADDRESS_UNKNOWN))
         except web.HTTPMethodNotAllowed as error:
-            response = self._answer(Refused(Code.METHOD_UNKNOWN))
+            response = self._answer(request, Refused(Code.METHOD_UNKNOWN))
             response.headers["Allow"] = error.headers["Allow"]
             return response
         except web.HTTPException:
             raise
         except Exception as error:  # noqa: BLE001 - around one request; logged whole
             _log.error("request_failed", exc_info=error)
-            return self._answer(CaretsError(Code.INTERNAL))
+            return self._answer(request, CaretsError(Code.INTERNAL))
 
-    def _answer(self, error: CaretsError) -> web.Response:
+    def _answer(self, request: web.Request, error: CaretsError) -> web.Response:
         self._lobby.around.metrics.refusals[error.code] += 1
-        return error_response(error)
+        response = error_response(error)
+        if not request.content.is_eof():
+            response.force_close()  # what still comes of the body has no reader
+        return response
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         self._headers.add(request, response)

@@ -15,8 +15,10 @@ from aiohttp import web
 import carets
 from carets import limits
 from carets.edges.call import AFTER_ALL, answer, bearer, body, enter, number
+from carets.edges.rates import RATES
 from carets.edges.site import Site
 from carets.edges.tokens import Token
+from carets.edges.visitor import visitor_of
 from carets.errors import Code, Refused
 from carets.protocol import access
 from carets.protocol.access import Role, RoleName
@@ -78,6 +80,7 @@ class Rest:
         """Make a workspace and tell its three links, once."""
         if self._create_token is not None:
             self._create_token.check(request)
+        request.config_dict[RATES].create(visitor_of(request).network)
         asked = await body(request, NewWorkspace)
         record, links = await self._lobby.create(asked.title, asked.files)
         urls = {role: self._url(request, record.workspace_id, link.key) for role, link in links.items()}

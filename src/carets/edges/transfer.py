@@ -27,6 +27,8 @@ from aiohttp import web
 from carets import limits
 from carets.edges import trace
 from carets.edges.call import answer, bearer, body, enter
+from carets.edges.rates import RATES
+from carets.edges.visitor import visitor_of
 from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access
 from carets.protocol.access import Role
@@ -86,6 +88,7 @@ class Transfer:
     async def take_in(self, request: web.Request) -> web.Response:
         """Make files of texts, all in one commit or none."""
         caller = await enter(self._lobby, request, Role.EDITOR, "viewers cannot import files")
+        request.config_dict[RATES].transfer(visitor_of(request).network)
         asked = await body(request, Import)
         taken = {file.path for file in caller.room.files.listed() if file.deleted_at_ms is None}
         await asyncio.to_thread(_check, asked.files, taken)
@@ -107,6 +110,7 @@ class Transfer:
         if request.method == "HEAD":
             return web.Response(headers=headers)
         self._lobby.around.audit.note("workspace_exported", role=caller.role.label)
+        request.config_dict[RATES].transfer(visitor_of(request).network)
         places = self._places.setdefault((caller.room.id, caller.role), asyncio.Semaphore(limits.EXPORTS_MAX))
         async with places:
             return await self._send(request, caller.room, web.StreamResponse(headers=headers))

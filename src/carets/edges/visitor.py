@@ -65,6 +65,12 @@ def meet(request: web.Request, trusted: Sequence[Network]) -> Visitor:
     return visitor
 
 
+def is_unnamed_proxy(request: web.Request, visitor: Visitor) -> bool:
+    """Whether this looks like a proxy of the operator's that we were not told of: near, and forwarding."""
+    near = _parse(visitor.address)
+    return not visitor.by_proxy and near is not None and near.is_private and "X-Forwarded-For" in request.headers
+
+
 def visitor_of(request: web.Request) -> Visitor:
     """Who sent `request`; every request was met at the door (`listener`)."""
     return request[_VISITOR]

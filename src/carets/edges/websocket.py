@@ -16,6 +16,7 @@ from carets import limits
 from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.edges.port import welcome
+from carets.edges.rates import judged
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import access, messages
 from carets.protocol.dialect import CARETS
@@ -46,8 +47,9 @@ class WebSocketDoor:
                 room = await self._lobby.enter(request.match_info["workspace_id"])
                 member = room.join(hello, CARETS, line)
                 welcome(request)
-            except CaretsError as error:
-                self._lobby.note(error)
+            except CaretsError as refused:
+                self._lobby.note(refused)
+                error = judged(request, refused)
                 line.write(CARETS.notice(messages.encode_notice(messages.refusal(error))))
                 line.close(error)
                 return line.socket

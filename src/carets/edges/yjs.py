@@ -17,6 +17,7 @@ from carets import limits
 from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.edges.port import welcome
+from carets.edges.rates import judged
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import messages
 from carets.protocol.dialect import STOCK
@@ -48,8 +49,9 @@ class StockDoor:
                 await room.open_stock_file(member, file_id)
                 trace.joined(self._lobby.around.audit, member)
                 await _serve(room, member, line, file_id)
-            except CaretsError as error:
-                self._lobby.note(error)
+            except CaretsError as refused:
+                self._lobby.note(refused)
+                error = judged(request, refused)
                 if room is not None and member is not None:
                     room.expel(member, error)
                 line.close(error)
