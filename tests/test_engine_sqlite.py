@@ -509,8 +509,10 @@ def test_the_directory_is_made_for_its_owner_only(locked: DataDirectory) -> None
 
 
 def test_a_second_process_is_told_who_holds_the_directory(locked: DataDirectory) -> None:
-    code = "import sys, pathlib; from carets.engines.lock import DataDirectory\n"
-    code += "try: DataDirectory.lock(pathlib.Path(sys.argv[1]))\nexcept Exception as e: print(type(e).__name__, e)"
+    code = (
+        "import sys, pathlib; from carets.engines.lock import DataDirectory; from carets.errors import Misconfigured\n"
+    )
+    code += "try: DataDirectory.lock(pathlib.Path(sys.argv[1]))\nexcept Misconfigured as e: print('Misconfigured', e)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(locked.path)]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

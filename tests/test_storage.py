@@ -58,6 +58,7 @@ async def test_members_stay_and_read_while_nothing_can_be_saved(stage: Stage) ->
     assert ann.told("storage") == [{"type": "storage", "fault": "full"}]
     assert back.told("welcome")[0]["fault"] == "full"
     assert (back.text(1), eve.text(1)) == ("unsaved ", "")
+    assert ann.answer_step_1(1) == 0, "nobody is asked for what cannot be taken"
     assert (ann.saved, back.saved) == (ann.member.received - 1, 0)
 
 
@@ -279,6 +280,7 @@ async def test_damaged_data_make_only_their_own_room_read_only(stage: Stage) -> 
     assert bob.saved == bob.member.received - 1
     assert [each["code"] for each in bob.told("refused")] == [Code.UNAVAILABLE]
     assert stage.lobby.unready_reasons() == []
+    assert stage.store.probes == [], "no probe can tell that it has healed"
     assert (await stage.lobby.enter("workspace-2")).storage.fault is None
 
 

@@ -13,7 +13,7 @@
 import * as Y from "yjs";
 import type { Browser } from "./browser";
 import type { Connection, FileMessage } from "./connection";
-import { Code } from "./errors";
+import { Code, isFinal } from "./errors";
 import type { Memory } from "./memory";
 import type { FileRecord, RefusedNotice, Request } from "./messages";
 import type { FileDocument, Refusal } from "./model";
@@ -34,6 +34,8 @@ const REMEMBER_EVERY_MS = 1_000;
 const CHANGES_MAX = 100;
 /** Times that a document is built anew, or opened again, on one connection: beyond it the server means it. */
 const ATTEMPTS_MAX = 3;
+/** Milliseconds until a file that the server could not read, or not just then, is asked for again. */
+const UNAVAILABLE_RETRY_MS = 10_000;
 /** Refusals of the bytes themselves, or of their history: sending them again can never help. */
 const HOPELESS: ReadonlySet<number> = new Set([
   Code.MALFORMED_UPDATE,
@@ -101,6 +103,7 @@ export class SharedDocument implements FileDocument {
   #confirmed: Bytes[] = [];
   #savedEntries: Entry[] = [];
   #cancelRemember: (() => void) | null = null;
+  #cancelRetry: (() => void) | null = null;
 
   constructor(around: Surroundings, record: FileRecord) {
     this.fileId = record.file_id;
@@ -270,6 +273,7 @@ export class SharedDocument implements FileDocument {
     if (isClientId && this.#attempts <= ATTEMPTS_MAX) this.#rebuild();
     else if (notice.code === Code.FILE_NOT_OPEN && this.#attempts <= ATTEMPTS_MAX) this.#reopen();
     else this.#refuseAll(notice.code, notice.text, notice.next_step);
+    if (!isFinal(notice.code)) this.#retryLater();
   }
 
   retry(): void {
@@ -288,6 +292,7 @@ export class SharedDocument implements FileDocument {
   /** Remember what is confirmed, and let go. The promise is kept when it is remembered. */
   close(): Promise<void> {
     this.presence.hide();
+    this.#cancelRetry?.();
     this.#closeSeat();
     const remembering = this.#remember();
     this.#content.doc.destroy();
@@ -419,6 +424,13 @@ export class SharedDocument implements FileDocument {
     this.refused.set({ code, text, nextStep });
     this.judge();
     this.#changed();
+  }
+
+  #retryLater(): void {
+    this.#cancelRetry ??= this.#around.browser.after(UNAVAILABLE_RETRY_MS, () => {
+      this.#cancelRetry = null;
+      this.retry();
+    });
   }
 
   #reopen(): void {

@@ -270,3 +270,23 @@ test("what somebody else typed under the same id is not taken for one's own", ()
   expect(fresh.getText("text").toString()).toContain("mine");
   expect(fresh.getText("text").toString()).toContain("theirs");
 });
+
+test("a file that the server cannot read at the moment is asked for again, and what was typed goes up then", async () => {
+  const { machine, room, tab, session, file } = await setting();
+  tab.cut();
+  await machine.advance(100);
+  file.text.insert(0, "kept ");
+  room.unreadable.add(1);
+  tab.isReachable = true;
+  await machine.advance(60_000);
+  expect(file.refused.value).toMatchObject({ code: 4500 });
+  expect(session.light.value).toMatchObject({ kind: "unsaved", count: 1, kept: true });
+  expect(session.setAside.value.count).toBe(0);
+  room.unreadable.clear();
+  await machine.advance(11_000);
+  expect(file.refused.value).toBeNull();
+  expect(file.readOnly.value).toBe(false);
+  expect(room.text()).toBe("kept print('hello')\n");
+  expect(session.light.value).toEqual({ kind: "saved" });
+  expect(tab.sockets).toHaveLength(2);
+});

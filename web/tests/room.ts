@@ -69,6 +69,8 @@ export class Room {
   isEager = false;
   /** Refuse updates of a file with this code. */
   readonly refusing = new Map<number, number>();
+  /** Files that cannot be read at the moment. */
+  readonly unreadable = new Set<number>();
   /** Why nothing can be saved; set it by `setFault`. */
   fault: Fault | null = null;
   carries = false;
@@ -307,6 +309,10 @@ export class Room {
 
   #open(member: TestMember, file_id: number, clientId: number, epoch: string): void {
     const { record, owners } = this.file(file_id);
+    if (this.unreadable.has(file_id)) {
+      this.refuse(member, 4500, { file_id });
+      return;
+    }
     if (record.deleted_at_ms !== null) {
       this.refuse(member, 4426, { file_id });
       return;
