@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.soak.crowd import LIFE_S
 from tests.soak.run import Plan, soak
 from tests.soak.table import table
 
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=200)
     parser.add_argument("--processes", type=int, default=1, help="generators (1)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--life-s", type=float, default=LIFE_S, help=f"how long a workspace is used ({LIFE_S:.0f})")
     parser.add_argument("--csv", type=Path, help="where the samples go (beside the data, which go away)")
     parser.add_argument("--log", type=Path, help="where the server's log goes (beside the data)")
     options = parser.parse_args()
@@ -35,6 +37,7 @@ def main() -> int:
             members=options.members,
             processes=options.processes,
             seed=options.seed,
+            life_s=options.life_s,
             csv=options.csv or Path(folder) / "samples.csv",
             log=options.log,
         )

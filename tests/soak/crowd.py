@@ -27,6 +27,10 @@ from tests.soak.member import Member, PageMember, Paper, Room, SlowMember, Stock
 SLOT_S = 90.0
 """Seconds after which other workspaces close for a while, so that some are put away and come back."""
 
+LIFE_S = 240.0
+"""Seconds for which a workspace is used; then another takes its place, in every place at another moment. A document
+holds on to something of every edit, so that memory stays as it is only where documents come and go."""
+
 CLOSED_PART = 5
 """Every so manyth workspace is closed at any time."""
 
@@ -64,8 +68,10 @@ class Generator:
         self.pace_s: float = order["pace_s"]
         self.frozen = asyncio.Event()
         self._over = asyncio.Event()
-        self._rooms = [Room(*each) for each in order["rooms"]]
+        self._places = [[Room(*each) for each in lives] for lives in order["places"]]
+        self._began_s = time.monotonic()
         self._slot_s: float = order["slot_s"]
+        self._life_s: float = order["life_s"]
         self._counts: Counter[str] = Counter()
         self._errors: list[str] = []
         self._held: list[Paper] = []
@@ -73,11 +79,13 @@ class Generator:
 
     def pick(self, chance: random.Random, *, busy: bool) -> Room:
         """A workspace that is not closed just now; one in ten goes to the busy one, as do the slow."""
-        if busy or chance.random() < 0.1:
-            return self._rooms[0]
-        slot = int(time.time() / self._slot_s)
-        opened = [room for number, room in enumerate(self._rooms) if number == 0 or (number + slot) % CLOSED_PART]
-        return chance.choice(opened)
+        passed_s = time.monotonic() - self._began_s
+        slot = int(passed_s / self._slot_s)
+        number, count = 0, len(self._places)
+        if not busy and chance.random() >= 0.1:
+            number = chance.choice([each for each in range(count) if each == 0 or (each + slot) % CLOSED_PART])
+        lives = self._places[number]
+        return lives[min(int(passed_s / self._life_s + number / count), len(lives) - 1)]
 
     def count(self, what: str) -> None:
         """Something happened."""

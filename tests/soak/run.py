@@ -22,7 +22,7 @@ import aiohttp
 from carets import limits
 from tests.peer import connect, create_workspace
 from tests.serving import ServerProcess
-from tests.soak.crowd import SLOT_S, digest
+from tests.soak.crowd import LIFE_S, SLOT_S, digest
 from tests.soak.ledger import Ledger, Verdict
 from tests.soak.member import FILES, Room
 from tests.soak.watch import Memory, Sample, Watch, memory_of
@@ -52,10 +52,16 @@ class Plan:
     pace_s: float = 1.0
     """Between two acts of a member."""
     slot_s: float = SLOT_S
+    life_s: float = LIFE_S
     idle_s: float = limits.ROOM_IDLE_S
     sweep_s: float = 5.0
     every_s: float = 10.0
     """Between samples."""
+
+    @property
+    def lives(self) -> int:
+        """Workspaces that are used one after the other in each place."""
+        return int(self.seconds / self.life_s) + 2
 
     @property
     def warm_up_s(self) -> float:
@@ -117,7 +123,7 @@ class Crew:
         self._processes: list[asyncio.subprocess.Process] = []
         self._ledgers: list[Path] = []
 
-    async def start(self, plan: Plan, url: str, rooms: list[Room]) -> None:
+    async def start(self, plan: Plan, url: str, places: list[list[Room]]) -> None:
         """Start them, and tell each its part."""
         for number in range(plan.processes):
             ledger = plan.folder / f"ledger-{number}.json"
@@ -127,8 +133,8 @@ class Crew:
             self._processes.append(process)
             self._ledgers.append(ledger)
             members = list(range(number, plan.members, plan.processes))
-            order = {"url": url, "rooms": rooms, "members": members, "seed": plan.seed, "pace_s": plan.pace_s}
-            self._say(process, order | {"slot_s": plan.slot_s})
+            order = {"url": url, "places": places, "members": members, "seed": plan.seed, "pace_s": plan.pace_s}
+            self._say(process, order | {"slot_s": plan.slot_s, "life_s": plan.life_s})
 
     async def last(self, seconds: float) -> None:
         """Let them be for so long. Raises: AssertionError when one ends before."""
@@ -189,7 +195,7 @@ async def soak(plan: Plan) -> Result:
     program = ("tests.soak.host", str(plan.idle_s), str(plan.sweep_s))
     # All of the crowd comes from one address.
     quotas = {"address-connections-max": 4 * plan.members + 100, "connections-max": 4 * plan.members + 200}
-    quotas["address-workspaces-per-hour"] = plan.rooms + 10
+    quotas["address-workspaces-per-hour"] = plan.rooms * plan.lives + 10
     options = [word for name, count in quotas.items() for word in (f"--{name}", str(count))]
     server = ServerProcess(plan.folder / "data", *options, program=program)
     await server.start()
@@ -205,7 +211,8 @@ async def soak(plan: Plan) -> Result:
 
 
 async def _with_server(plan: Plan, server: ServerProcess, http: aiohttp.ClientSession) -> Result:
-    rooms = await _make_rooms(plan, server, http)
+    places = await _make_places(plan, server, http)
+    rooms = [room for lives in places for room in lives]
     watch = Watch(server, http)
     # Both readers of the store have their connections now, and the writer has its files.
     await asyncio.gather(*(_texts(server, room) for room in rooms[:8]))
@@ -214,7 +221,7 @@ async def _with_server(plan: Plan, server: ServerProcess, http: aiohttp.ClientSe
     try:
         with plan.csv.open("w") as out:
             async with _watching(watch, plan, out):
-                await crew.start(plan, server.url, rooms)
+                await crew.start(plan, server.url, places)
                 await crew.last(plan.seconds)
                 await crew.freeze()
             texts = {place: text for room in rooms for place, text in (await _texts(server, room)).items()}
@@ -230,10 +237,14 @@ async def _with_server(plan: Plan, server: ServerProcess, http: aiohttp.ClientSe
     return result
 
 
-async def _make_rooms(plan: Plan, server: ServerProcess, http: aiohttp.ClientSession) -> list[Room]:
+async def _make_places(plan: Plan, server: ServerProcess, http: aiohttp.ClientSession) -> list[list[Room]]:
+    """The workspaces of each place, in the order in which they are used; those of the first place are busy."""
     files = {f"{number}.txt": "" for number in range(1, FILES + 1)}
-    made = [await create_workspace(http, server.url, files) for _ in range(plan.rooms)]
-    return [Room(id_, keys, is_busy=number == 0) for number, (id_, keys) in enumerate(made)]
+
+    async def make(place: int) -> Room:
+        return Room(*await create_workspace(http, server.url, files), is_busy=place == 0)
+
+    return [[await make(place) for _ in range(plan.lives)] for place in range(plan.rooms)]
 
 
 async def _texts(server: ServerProcess, room: Room) -> dict[str, str]:

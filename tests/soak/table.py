@@ -14,7 +14,8 @@ from tests.soak.watch import MIB, Sample
 
 def table(plan: Plan, result: Result) -> str:
     """All of it, in lines that fit a report."""
-    lines = [f"soak: {plan.seconds / 60:.1f} minutes, {plan.members} members, {plan.rooms} rooms, seed {plan.seed}"]
+    size = f"{plan.members} members, {plan.rooms} rooms, each workspace for {plan.life_s:.0f} s"
+    lines = [f"soak: {plan.seconds / 60:.1f} minutes, {size}, seed {plan.seed}"]
     lines += _course(result.samples)
     lines += _memory(plan, result)
     lines += _left_over(result)
