@@ -43,7 +43,7 @@ class Faults:
 
     def failure(self, error: Exception) -> StoreFailed:
         """What a store raises for an error."""
-        fault = self._fault_of(error)
+        fault = self.fault_of(error)
         detail = error.detail if isinstance(error, StoreFailed) else f"{type(error).__name__}: {error}"
         if fault == "damaged":
             detail = f"its data are damaged ({error}), the operator should run `carets check`"
@@ -54,7 +54,8 @@ class Faults:
         failure.__cause__ = error
         return failure
 
-    def _fault_of(self, error: Exception) -> FaultName | None:
+    def fault_of(self, error: Exception) -> FaultName | None:
+        """Which fault an error means; None for one of ours."""
         if isinstance(error, StoreFailed):
             return error.fault
         if not isinstance(error, sqlite3.Error):

@@ -222,11 +222,11 @@ def open_file(path: Path, connection_class: type[sqlite3.Connection]) -> sqlite3
         connection = _connect(path, connection_class)
         _prepare(path, connection)
     except sqlite3.OperationalError as error:
-        is_full = Faults(path).failure(error).fault == "full"
+        is_full = Faults(path).fault_of(error) == "full"
         why = "its disk is full" if is_full else "is another program at it, does its disk fail?"
         raise Misconfigured(f"{path} cannot be used ({error}): {why}") from error
     except sqlite3.DatabaseError as error:
-        if Faults(path).failure(error).fault == "damaged" and error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+        if Faults(path).fault_of(error) == "damaged" and error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise Misconfigured(f"{path} is damaged ({error}): run `carets check`, or restore a backup") from error
         raise Misconfigured(f"{path} is no sound database ({error}): move it away, or restore a backup") from error
     else:
