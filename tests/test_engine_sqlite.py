@@ -516,7 +516,7 @@ def test_a_second_process_is_told_who_holds_the_directory(locked: DataDirectory)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(locked.path)]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert child.stdout.startswith("Misconfigured")
+    assert child.stdout.startswith("DirectoryInUseError")
     assert f"in use by process {os.getpid()}" in child.stdout
     assert str(locked.path) in child.stdout
     assert child.stdout.count("\n") == 1
