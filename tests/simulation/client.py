@@ -76,6 +76,8 @@ class Session:
     asked: set[int] = field(default_factory=set)
     posts: dict[int, str] = field(default_factory=dict)
     """By request, the nonce of what was said."""
+    fault: str | None = None
+    """Why nothing can be saved, as it was told last."""
     refused_posts: list[str] = field(default_factory=list)
     """What could not be kept, and is said again when it can."""
 
@@ -346,6 +348,7 @@ class Page:
         match notice["type"]:
             case "welcome":
                 session.is_welcome = True
+                session.fault = notice["fault"]
                 session.member_id = notice["member_id"]
                 self.token = notice["person"]
                 self.person.token = self.person.token or self.token
@@ -371,12 +374,17 @@ class Page:
                 self.talk.hear(notice["entries"])
             case "saved":
                 self._take_saved(session, notice["count"])
-            case "storage" if notice["fault"] is None:
-                refused, session.refused_posts = session.refused_posts, []
-                for nonce in refused:
-                    self._post(nonce, self.talk.unanswered[nonce])
+            case "storage":
+                session.fault = notice["fault"]
+                self._say_again(session)
             case "refused":
                 self._take_refusal(session, notice)
+
+    def _say_again(self, session: Session) -> None:
+        if session.fault is None:
+            refused, session.refused_posts = session.refused_posts, []
+            for nonce in refused:
+                self._post(nonce, self.talk.unanswered[nonce])
 
     def _be_hasty(self, session: Session) -> None:
         file_id, self.hasty_file = self.hasty_file, 0

@@ -190,6 +190,7 @@ def _check_page(page: Page, room: Room, world: World, witness: Witness) -> None:
     if not page.is_viewer:
         told = f"{page.name} sent {len(session.sent)} and was told {session.saved} saved"
         witness.require(session.saved == len(session.sent), 12, told)
+    witness.require(session.fault is None, 12, f"{page.name} was last told that nothing can be saved: {session.fault}")
     witness.require(not session.asked, 12, f"{page.name} got no answer to {session.asked}")
     kept = world.store.files(world.workspace_id)
     page.talk.check(world.store.chat(world.workspace_id))
