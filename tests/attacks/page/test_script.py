@@ -94,12 +94,14 @@ class Hostile(NamedTuple):
         """Programs that never ran: their paths, languages, outputs and ends."""
         for number, script in enumerate(SCRIPTS[:3]):
             run = f"r{number}"
-            self._tell("run.begin", run=run, path=script, language=["python", "javascript", script][number], seq=0)
+            path = list(FILES)[4 + number]
+            self._tell("run.begin", run=f"{run}x", path=script, language="python", seq=0)
+            self._tell("run.begin", run=run, path=path, language=["python", "javascript", script][number], seq=0)
             chunks = [[stream, f"{each}\n"] for each in SCRIPTS for stream in ("out", "err", "in")]
             chunks += [["out", f'File "/workspace/{IMAGE}", line 1\n']]
-            self._tell("run.out", run=run, seq=0, path=script, chunks=chunks)
+            self._tell("run.out", run=run, seq=0, path=path, chunks=chunks)
             for odd in ([["gap", IMAGE]], [[IMAGE, IMAGE]], IMAGE):
-                self._tell("run.out", run=run, seq=1, path=script, chunks=odd)
+                self._tell("run.out", run=run, seq=1, path=path, chunks=odd)
             self._tell("run.end", run=run, code=[1, IMAGE, None][number], ms=[5, IMAGE, {}][number], fault=IMAGE)
         malformed: list[Any] = [IMAGE, [IMAGE], {"run": {"toString": 1}, "path": [IMAGE]}, None]
         for bad in malformed:

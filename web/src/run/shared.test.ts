@@ -198,6 +198,8 @@ test("what is malformed or too much is nothing", () => {
     { run: "a".repeat(33), path: "x" },
     { run: "a", path: 7 },
     { run: "a", path: "x".repeat(2000) },
+    { run: "a", path: "exe.\u202etxt" },
+    { run: "a", path: "../x" },
     { run: "a", path: "x", seq: -1 },
     { run: "a", path: "x", seq: 0.5 },
   ];

@@ -8,6 +8,7 @@
  *   2. One's own output is told in at most ten messages a second, each small enough for a signal; a flood leaves a gap.
  *   3. A viewer's run is seen by the viewer alone, since viewers send no signals.
  */
+import { pathFault } from "../files/paths";
 import type { MemberRecord } from "../messages";
 import type { Session } from "../model";
 import { Cell, type Observable } from "../observable";
@@ -53,7 +54,6 @@ const TELL_MS = 100;
 /** Units of output in a signal: 16 KiB hold as many of three bytes each, with the path and what surrounds them. */
 const TELL_UNITS_MAX = 4000;
 const TELL_WAITING_UNITS_MAX = 16_384;
-const PATH_UNITS_MAX = 1024;
 /** Texts that are asked for at a time, and what they may measure together. */
 const GATHER_WIDTH = 16;
 const GATHER_UNITS_MAX = 67_108_864;
@@ -317,7 +317,7 @@ function runIn(sent: unknown): { id: string; sent: object } | null {
 }
 
 function pathIn(value: unknown): string | null {
-  return typeof value === "string" && value.length <= PATH_UNITS_MAX ? value : null;
+  return typeof value === "string" && pathFault(value) === null ? value : null;
 }
 
 function countIn(value: unknown): number | null {
