@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from carets import limits
 from carets.errors import Code, Refused
 from carets.protocol import messages, wire
 from carets.protocol.dialect import STOCK
@@ -84,3 +85,24 @@ async def test_a_link_that_expires_ends_who_is_on_it(stage: Stage) -> None:
     stage.lobby.expel_expired()
     assert ann.line.closed_with is not None
     assert ann.line.closed_with.code is Code.LINK_EXPIRED
+
+
+async def test_a_room_holds_so_much_text_and_opens_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ROOM_UNITS_MAX", 100)
+    await stage.room.import_files("link:a", {"large": "x" * 100, "small": "y"})
+    large, small = (stage.room.files.at_path(path).file_id for path in ("large", "small"))
+    ann, bob = await stage.editor(large), stage.join()
+    await bob.open(small)
+    assert [(each["code"], each["file_id"]) for each in bob.told("refused")] == [(Code.FILES_OPEN_TOO_MANY, small)]
+    await bob.open(large)
+    await settled()
+    assert bob.text(large) == ann.text(large) == "x" * 100, "what is there is anybody's"
+    assert await stage.room.read_text(small) == "y", "reading it for an export keeps nothing"
+    for actor in (ann, bob):
+        stage.room.request(actor.member, messages.CloseFile(large))
+    for _ in range(3):
+        stage.room.sweep()
+        await settled()
+    await bob.open(small)
+    await settled()
+    assert bob.text(small) == "y"

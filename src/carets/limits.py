@@ -201,6 +201,10 @@ FILES_OPEN_MAX = 500
 """Files that one member may have open: their documents are in memory meanwhile. The page holds those that are looked
 at, those with unsaved edits, and eight more."""
 
+ROOM_UNITS_MAX = 10 * DOCUMENT_UNITS_MAX
+"""UTF-16 units of text that one room holds in memory before another file can be opened: ten of the largest files, some
+hundred MiB. Files that nobody has open leave within seconds."""
+
 HELLO_WAIT_S = 5.0
 """Seconds from the upgrade to hello; longer only helps those who hold connections for nothing."""
 
@@ -439,3 +443,4 @@ assert PARTS_OPEN_MAX * UPDATE_BYTES_MAX < ROOM_PARTS_BYTES_MAX
 assert UPDATE_BYTES_MAX <= MEMBER_ANSWER_BYTES_BURST
 assert MEMBER_REFUSALS_BURST < MEMBER_REQUESTS_BURST < REQUESTS_OPEN_MAX
 assert FILES_OPEN_MAX <= FILES_MAX
+assert DOCUMENT_UNITS_MAX < ROOM_UNITS_MAX

@@ -15,7 +15,8 @@ from collections.abc import Callable, Coroutine
 
 import structlog
 
-from carets.errors import Code
+from carets import limits
+from carets.errors import Code, Refused
 from carets.protocol.updates import read_structs
 from carets.rooms import chores
 from carets.rooms import document as documents
@@ -61,6 +62,8 @@ class Shelf:
             self._table.live(file_id)
             task = self._loading.get(file_id)
             if task is None:
+                if sum(each.gate.units for each in self.files.values()) >= limits.ROOM_UNITS_MAX:
+                    raise Refused(Code.FILES_OPEN_TOO_MANY, "the members together have as much text open as may be")
                 task = self._loading[file_id] = chores.begin(self._load(file_id))
                 task.add_done_callback(lambda _: self._loading.pop(file_id, None))
             await asyncio.shield(task)
