@@ -25,6 +25,17 @@ def test_serve_serves_with_what_was_given(monkeypatch: pytest.MonkeyPatch) -> No
     assert served == [Config(port=0, data=Path("d"))]
 
 
+def test_a_command_that_is_interrupted_says_nothing_and_is_status_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "serve", interrupted)
+    assert cli.main(["serve"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
 def test_a_wrong_option_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["serve", "--port", "x"]) == 2
     out, err = capsys.readouterr()

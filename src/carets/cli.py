@@ -18,13 +18,18 @@ from carets.server import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0 done, 1 the data is not sound, 2 something must be changed first."""
+    """Run one command.
+
+    Returns the exit status: 0 done, 1 the data is not sound, 2 something must be changed first, 130 interrupted.
+    """
     try:
         options = parser().parse_args(arguments)
         status: int = options.run(options)
     except Misconfigured as error:
         print(f"carets: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return status
 
 

@@ -15,6 +15,7 @@ from carets.engines.record import decode_checkpoint
 from carets.engines.sqlite_backup import Facts, damage_of, facts_of, reading
 from carets.engines.sqlite_file import open_file
 from carets.engines.sqlite_log import rows_after
+from carets.errors import Misconfigured
 from carets.rooms.store import Checkpoint, LogEntry
 
 Unreadable = sqlite3.DatabaseError
@@ -139,4 +140,7 @@ def drop_checkpoints(path: Path, documents: list[int]) -> None:
     """
     connection = open_file(path, sqlite3.Connection)
     with contextlib.closing(connection):
-        connection.executemany("DELETE FROM checkpoints WHERE document = ?", [(document,) for document in documents])
+        try:
+            connection.executemany("DELETE FROM checkpoints WHERE document = ?", [(each,) for each in documents])
+        except sqlite3.Error as error:
+            raise Misconfigured(f"{path} cannot be mended ({error}): is the disk full?") from error
