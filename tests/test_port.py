@@ -171,6 +171,35 @@ class Crowd:
         self._lines.clear()
 
 
+# -- where it listens
+
+
+@served
+async def test_a_name_with_two_addresses_is_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = sockets.getaddrinfo("127.0.0.1", 0, type=sockets.SOCK_STREAM)
+    found += sockets.getaddrinfo("::1", 0, type=sockets.SOCK_STREAM)
+    found += sockets.getaddrinfo("2001:db8::1", 0, type=sockets.SOCK_STREAM)  # nobody has this one
+
+    async def resolve(*_: object, **__: object) -> list[Any]:
+        return found
+
+    monkeypatch.setattr(uvloop.Loop, "getaddrinfo", resolve, raising=False)
+    async with running(Config(host="localhost", port=0, data=tmp_path / "data")) as server:
+        for address in ["127.0.0.1"] + ["::1"] * has_ipv6():
+            line = Line(*await asyncio.open_connection(address, server.port))
+            line.writer.write(GET + b"\r\n")
+            assert (await line.answer())[0] == 200
+            line.writer.close()
+
+
+def has_ipv6() -> bool:
+    """Whether this machine is reached at ::1."""
+    with contextlib.suppress(OSError), sockets.socket(sockets.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
 # -- too many
 
 

@@ -21,7 +21,7 @@ import socket as sockets
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from ssl import SSLContext
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from aiohttp import web
@@ -169,19 +169,18 @@ class Port:
     async def _listen(self, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, type=sockets.SOCK_STREAM, flags=sockets.AI_PASSIVE)
+        missing: OSError | None = None
         for family, kind, protocol, _, address in dict.fromkeys(found):
-            listening = sockets.socket(family, kind, protocol)
-            self._listening.append(listening)
-            listening.setblocking(False)
-            listening.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-            if family == sockets.AF_INET6:
-                listening.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
-            if hasattr(sockets, "TCP_USER_TIMEOUT"):  # of Linux; accepted connections inherit it
-                listening.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, int(limits.ANSWER_STALL_S * 1000))
             # A name with two addresses is one port, also where any free one was asked for.
-            at = self._listening[0].getsockname()[1] if port == 0 and len(self._listening) > 1 else address[1]
-            listening.bind((address[0], at, *address[2:]))
-            listening.listen(_BACKLOG)
+            at = self._listening[0].getsockname()[1] if port == 0 and self._listening else address[1]
+            try:
+                self._listening.append(_bound(family, kind, protocol, (address[0], at, *address[2:])))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error  # ``localhost`` is ::1, too, where there is no IPv6
+        if not self._listening:
+            raise missing or OSError(errno.EADDRNOTAVAIL, "the name has no address")
 
     async def _accept(self, listening: sockets.socket, server: web.Server) -> None:
         loop = asyncio.get_running_loop()
@@ -301,6 +300,24 @@ def _connections_max(wanted: int) -> int:
     granted = max(1, soft - _FILES_SPARE)
     _log.warning("files_too_few", open_files=soft, connections_max=granted, wanted=wanted)
     return granted
+
+
+def _bound(family: int, kind: int, protocol: int, address: tuple[Any, ...]) -> sockets.socket:
+    """A socket that listens at `address`."""
+    listening = sockets.socket(family, kind, protocol)
+    try:
+        listening.setblocking(False)
+        listening.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+        if family == sockets.AF_INET6:
+            listening.setsockopt(sockets.IPPROTO_IPV6, sockets.IPV6_V6ONLY, 1)
+        if hasattr(sockets, "TCP_USER_TIMEOUT"):  # of Linux; accepted connections inherit it
+            listening.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT, int(limits.ANSWER_STALL_S * 1000))
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def why_not(error: OSError, host: str, port: int) -> str:
