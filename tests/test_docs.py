@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import re
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import msgspec
 import pytest
 
-from carets import limits
+from carets import cli, limits
 from carets.errors import TABLE
 from carets.protocol import messages
 
@@ -91,3 +93,24 @@ def test_the_messages_from_the_server_are_as_described() -> None:
 def test_every_number_in_the_protocol_is_in_the_table() -> None:
     known = {int(code) for code in TABLE} | {4400, 4499, 4500, 4599}
     assert {int(number) for number in re.findall(r"\b4[45]\d\d\b", PROTOCOL)} <= known
+
+
+def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command below, with its options."""
+    options: list[str] = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, inner in action.choices.items():
+                yield from commands(inner, f"{name} {word}")
+        else:
+            options += [each for each in action.option_strings if each.startswith("--") and each != "--help"]
+    yield name, options
+
+
+def test_operating_tells_every_command_and_option_of_the_operator() -> None:
+    page = (ROOT / "docs" / "OPERATING.md").read_text()
+    found = dict(commands(cli.parser(), "carets"))
+    assert {"carets check", "carets admin links"} <= found.keys()
+    for name, options in found.items():
+        assert name.removeprefix("carets admin ") in page or name in page, name
+        assert [option for option in options if option not in page and option != "--version"] == [], name
