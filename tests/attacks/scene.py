@@ -6,6 +6,7 @@ Owns: how the bystander is watched, and what attackers do again and again. Does 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
@@ -68,7 +69,9 @@ class Scene(Bystander):
                     answer += piece
             return answer
         finally:
-            writer.close()
+            writer.transport.abort()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def error_of(response: aiohttp.ClientResponse) -> int:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from carets import limits
@@ -22,7 +23,7 @@ from carets.limits import Quotas
 from carets.protocol import wire
 from carets.protocol.wire import Presence
 from carets.server import Running, running
-from tests.attacks.scene import ANSWER_S, Scene, settled
+from tests.attacks.scene import ANSWER_S, Scene, http_answer, settled
 from tests.test_bad_input import refusal_of
 from tests.test_port import until
 
@@ -251,3 +252,64 @@ async def test_a_flood_of_small_requests_slows_the_one_who_sends_it(scene: Scene
     assert 0 < len(mallory.refusals) <= limits.MEMBER_REQUESTS_BURST + 2 * limits.MEMBER_REFUSALS_BURST
     assert mallory.refusals[-1]["retry_after_ms"] > 0
     await mallory.close()
+
+
+# -- what an address may do in a while
+
+
+async def test_a_flood_of_creations_from_one_address_ends(scene: Scene) -> None:
+    """Mallory creates workspaces without end where anybody may: each is kept on disk for ever.
+
+    One address may create so many in an hour; then it is told when the next will be (4505). Another address creates on.
+    """
+    answers = [await scene.call("POST", f"{scene.url}/api/workspaces", json={}) for _ in range(9)]
+    assert set(answers) == {(201, 0), http_answer(Code.RATE_LIMITED)}
+    assert answers.count((201, 0)) == QUOTAS.address_workspaces_per_hour - 1, "the bystander's was one, too"
+    async with scene.http.post(f"{scene.url}/api/workspaces", json={}) as response:
+        assert int(response.headers["Retry-After"]) > 60
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.9", 0))
+    async with (
+        aiohttp.ClientSession(connector=connector) as elsewhere,
+        elsewhere.post(f"{scene.url}/api/workspaces", json={}) as response,
+    ):
+        assert response.status == 201
+
+
+async def test_guessing_keys_takes_longer_with_each(scene: Scene) -> None:
+    """Mallory tries keys at every door, as fast as she can: of links, of the operator, ids of workspaces.
+
+    128 bits cannot be guessed, but each guess costs a look at the disk and a line of the audit log. After some tens she
+    is told to wait, longer with each; whoever has a right key on the same address passes.
+    """
+    answers = set()
+    for count in range(limits.ADDRESS_GUESSES_BURST + 10):
+        headers = {"Authorization": f"Bearer guess{count}"}
+        url = scene.api if count % 2 else f"{scene.url}/api/workspaces/{'A' * 15}{count % 10}"
+        answers.add(await scene.call("GET", f"{url}/links", headers=headers))
+    wrong, unknown = http_answer(Code.KEY_WRONG), http_answer(Code.WORKSPACE_UNKNOWN)
+    assert answers == {wrong, unknown, http_answer(Code.RATE_LIMITED)}
+    for hello in ({"key": "guess"}, {"key": scene.keys["owner"][:-1] + "!"}):
+        socket = await scene.socket()
+        await socket.send_json({"type": "hello", **hello})
+        assert (await refusal_of(socket))[0] == Code.RATE_LIMITED
+    assert (await scene.call("GET", f"{scene.api}/links", "owner"))[0] == 200
+    right = await scene.join()
+    await right.close()
+
+
+async def test_a_body_that_trickles_is_cut(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow-loris with a body: Mallory announces 30 MiB and sends a byte now and then.
+
+    The head was whole, so that no bound of heads helps; each holds what it has sent so far. A body comes at a least
+    speed, or ends.
+    """
+    monkeypatch.setattr(limits, "BODY_WAIT_S", 0.5)
+    head = (
+        b"POST /api/workspaces HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 30000000\r\n\r\n{"
+    )
+    async with lines(scene, 2, sends=head) as slow:
+        await scene.type()
+        for line in slow:
+            told = await line.until_ended()
+            assert b" 408 " in told.split(b"\r\n", 1)[0], told

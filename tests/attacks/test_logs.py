@@ -42,6 +42,7 @@ async def mallory_was_here(server: ServerProcess) -> None:
         async with asyncio.timeout(ANSWER_S):
             await reader.read()
         writer.close()
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

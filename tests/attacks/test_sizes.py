@@ -68,7 +68,7 @@ async def upgraded(scene: Scene, **headers: str) -> AsyncIterator[tuple[RawSocke
     try:
         yield RawSocket(reader, writer), answer
     finally:
-        writer.close()
+        writer.transport.abort()  # what the server did not read is not waited for
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
