@@ -429,6 +429,8 @@ async def test_the_operator_is_told_what_the_server_is_at_and_nothing_of_what_pe
         assert (file["file_id"], file["units"], file["seq"]) == (1, len(words["text"]), 1)
         assert told["census"]["members"] == {"viewer": 0, "editor": 1, "owner": 0}
         assert told["connections"]["carets.v1"] == 1
+        assert told["doorman"]["kinds"]["member"] == 1
+        assert (told["rates"]["creating"], told["rates"]["guessing"], told["uploads"]) == (1, 0, 0)
         assert told["limits"]["members_max"] == limits.MEMBERS_MAX
         assert (told["next"], told["reasons"], told["draining"]) == (None, [], False)
         whole = json.dumps(told)

@@ -25,6 +25,8 @@ import carets
 from carets.edges.doorman import Bound, Doorman
 from carets.edges.line import Heartbeat
 from carets.edges.pulse import Pulse
+from carets.edges.rates import Rates
+from carets.edges.upload import Uploads
 from carets.errors import TABLE
 from carets.metrics import Histogram, Metrics
 from carets.protocol.access import Role
@@ -46,6 +48,8 @@ class Sight(NamedTuple):
     heartbeat: Heartbeat
     pulse: Pulse
     doorman: Doorman
+    rates: Rates
+    uploads: Uploads
     census: Census
 
     @property
@@ -76,6 +80,8 @@ class Sight(NamedTuple):
             "limits": asdict(around.quotas),
             "connections": self.open_by_door(),
             "doorman": self.doorman.describe(),
+            "rates": self.rates.describe(),
+            "uploads": self.uploads.open,
             "census": asdict(self.census),
             "loop_delay_max_s": round(self.pulse.delay_max_s, 4),
             "loop_holds": self.counted.loop_holds,
@@ -159,15 +165,15 @@ OF_PROCESSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 class Exposition(Collector):
     """Makes all that is ours anew for each scrape."""
 
-    def __init__(self, lobby: Lobby, heartbeat: Heartbeat, pulse: Pulse, doorman: Doorman) -> None:
+    def __init__(
+        self, lobby: Lobby, heartbeat: Heartbeat, pulse: Pulse, doorman: Doorman, rates: Rates, uploads: Uploads
+    ) -> None:
         self._lobby = lobby
-        self._heartbeat = heartbeat
-        self._pulse = pulse
-        self._doorman = doorman
+        self._edges = (heartbeat, pulse, doorman, rates, uploads)
 
     def look(self) -> Sight:
         """What there is to see now."""
-        return Sight(self._lobby, self._heartbeat, self._pulse, self._doorman, take_census(self._lobby))
+        return Sight(self._lobby, *self._edges, take_census(self._lobby))
 
     def collect(self) -> Iterator[Metric]:
         """All families, with their values at this moment."""

@@ -65,7 +65,7 @@ class Listener:
         app[RATES] = self.rates = Rates(lobby.around.quotas, time.monotonic)
         app[UPLOADS] = self.uploads = Uploads()
         app.on_response_prepare.append(self._add_headers)
-        exposition = Exposition(lobby, self.heartbeat, self.pulse, self.doorman)
+        exposition = Exposition(lobby, self.heartbeat, self.pulse, self.doorman, self.rates, self.uploads)
         routes = [
             *Rest(lobby, site, tokens.create).routes(),
             *Admin(steward, site, tokens).routes(),
@@ -97,14 +97,6 @@ class Listener:
         """Stop listening and end what is still open."""
         self._port.stop()
         await self._runner.cleanup()
-
-    def describe(self) -> dict[str, object]:
-        """For the operator."""
-        return {
-            "doorman": self.doorman.describe(),
-            "rates": self.rates.describe(),
-            "uploads": self.uploads.open,
-        }
 
     async def _add_slash(self, request: web.Request) -> web.Response:
         """The base path without its slash, which people type."""
