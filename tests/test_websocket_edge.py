@@ -391,3 +391,24 @@ async def test_the_upgrade_offers_no_compression(workspace: Workspace) -> None:
     url = f"{workspace.url}/ws/{workspace.id}"
     async with workspace.http.ws_connect(url, protocols=("carets.v1",), compress=15) as socket:
         assert (socket.protocol, socket.compress) == ("carets.v1", 0)
+
+
+# -- floods
+
+
+async def test_who_floods_with_requests_is_refused_then_closed_and_nobody_else_notices(workspace: Workspace) -> None:
+    ann, bob = await workspace.join(), await workspace.join()
+    on_bob = await bob.open_file(1)
+    for _ in range(limits.MEMBER_REQUESTS_BURST + 3 * limits.MEMBER_REFUSALS_BURST):
+        ann.send_json(type="place", file_id=1)
+    assert await ann.until_closed() == Code.RATE_LIMITED
+    assert {each["code"] for each in ann.refusals} == {Code.RATE_LIMITED}
+    assert len(ann.refusals) > limits.MEMBER_REFUSALS_BURST
+    assert all(each["retry_after_ms"] > 0 for each in ann.refusals)
+    on_bob.append("goes on")
+    await bob.until_saved()
+    assert (bob.close_code, bob.refusals) == (None, [])
+    async with connect(workspace.url, workspace.id, workspace.keys["editor"]) as again:
+        assert str(await again.open_file(1)) == "goes on"
+    await ann.close()
+    await bob.close()

@@ -12,7 +12,7 @@ import re
 from carets import limits
 from carets.errors import Code, Refused
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _BRACKET = re.compile(rb"[][{}]")
 _NUMBER = re.compile(rb"[0-9][0-9.eE+-]*")
 
