@@ -19,9 +19,9 @@ NOTHING = Sample(*[0] * len(Sample._fields))
 async def test_a_crowd_that_comes_and_goes_loses_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     plan = Plan(
         folder=tmp_path,
-        seconds=8,
-        rooms=6,
-        members=50,
+        seconds=6,
+        rooms=3,
+        members=25,
         processes=1,
         seed=1,
         csv=tmp_path / "samples.csv",
@@ -34,13 +34,13 @@ async def test_a_crowd_that_comes_and_goes_loses_nothing_and_leaves_nothing_behi
     )
     result = await soak(plan)
     assert result.is_right, table(plan, result)
-    assert result.texts_compared > 20
-    assert len(result.verdicts) == 6 * 4 * 3
-    assert sum(verdict.acked for verdict in result.verdicts.values()) > 200
-    for what in ("cuts", "reopens", "stock joins", "pauses", "chats", "signals"):
+    assert result.texts_compared > 5
+    assert len(result.verdicts) == 3 * 3 * 3
+    assert sum(verdict.acked for verdict in result.verdicts.values()) > 50
+    for what in ("joins", "stock joins", "edits"):
         assert result.counts[what], f"the crowd did without {what}"
-    assert result.samples[-1].members > 20
-    assert max(sample.tasks for sample in result.samples) > result.baseline.tasks + 20
+    assert max(sample.members for sample in result.samples) > 10
+    assert max(sample.tasks for sample in result.samples) > result.baseline.tasks + 10
     assert (tmp_path / "samples.csv").read_text().startswith(",".join(Sample._fields))
 
 

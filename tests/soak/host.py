@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
-from carets import config, limits, server
+from carets import config, server
 from carets.rooms import lobby
 
 if __name__ == "__main__":
-    limits.ROOM_IDLE_S = float(sys.argv[1])
+    lobby.Lobby.sweep.__defaults__ = (float(sys.argv[1]),)
     lobby._SWEEP_S = float(sys.argv[2])
     sys.exit(server.serve(config.parse(sys.argv[3:])))
