@@ -17,6 +17,7 @@ from carets.errors import Code, Unavailable
 from carets.metrics import Metrics
 from carets.protocol import wire
 from carets.protocol.pace import Bucket
+from carets.rooms.allowance import Allowance
 from carets.server import Running
 from tests.peer import Peer, connect, create_workspace, join
 from tests.stage import frames_of
@@ -394,6 +395,25 @@ async def test_the_upgrade_offers_no_compression(workspace: Workspace) -> None:
 
 
 # -- floods
+
+
+async def test_text_frames_are_counted_by_their_bytes_too(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await workspace.join()
+    (member,) = workspace.server.lobby.rooms[workspace.id].members.values()
+    counted: list[int] = []
+    measured = member.allowance.measured
+
+    def counting(bytes_in: int = 0) -> Allowance:
+        counted.append(bytes_in)
+        return measured(bytes_in)
+
+    monkeypatch.setattr(member.allowance, "measured", counting)
+    ann.send_json(type="ping", pad="x" * 60_000)
+    await ann.until(lambda: any(notice["type"] == "pong" for notice in ann.notices))
+    assert 60_000 < sum(counted) < 61_000
+    await ann.close()
 
 
 async def test_who_floods_with_requests_is_refused_then_closed_and_nobody_else_notices(workspace: Workspace) -> None:

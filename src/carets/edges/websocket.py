@@ -77,7 +77,8 @@ class WebSocketDoor:
                 if isinstance(frame, bytes):
                     room.receive(member, frame)
                 else:
-                    request = messages.decode_request(frame)
+                    with member.allowance.measured(len(frame)):
+                        request = messages.decode_request(frame)
                     if isinstance(request, messages.OpenFile):
                         await room.open_file(member, request)
                     else:
