@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
 import unicodedata
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from carets import limits
 from carets.errors import Code, Refused
-from carets.protocol import access
+from carets.protocol import access, appearance
 from carets.protocol.access import Role
 
 SECRET = b"s" * 32
@@ -134,6 +135,19 @@ def test_a_label_that_looks_like_another_is_that_one() -> None:
     ):
         assert access.clean_label(twin, 40, "") == "Ada", ascii(twin)
     assert access.clean_label("👩\u200d💻", 2, "") == "👩", "what is cut off leaves no joiner behind"
+
+
+def test_what_is_taken_out_of_a_label_leaves_nothing_to_take_out() -> None:
+    """A selector between two spaces left both of them, so that one name had two forms."""
+    assert access.clean_label("a \U000e0100 b", 40, "") == "a b"
+    pick = random.Random(7)
+    pieces = "aé漢👩1 \u200c\u200d\ufe0f\U000e0100\U000e0061\u20e3\u0301\u0489\u202e\ufffe\u3000\u212a\x1c"
+    for _ in range(5_000):
+        text = "".join(pick.choices(pieces, k=pick.randint(1, 9)))
+        for units_max in (3, 40):
+            label = access.clean_label(text, units_max, "x")
+            assert access.clean_label(label, units_max, "x") == label, ascii(text)
+            assert not appearance.has_hidden(label), ascii(text)
 
 
 def test_a_label_stays_in_its_line() -> None:

@@ -51,10 +51,11 @@ def has_hidden(text: str) -> bool:
 
 def without_hidden(text: str) -> str:
     """A name in NFC without anything that `has_hidden` finds; white space of any kind is one space."""
-    text = " ".join(_HIDDEN.sub("", text).split())
-    shown = "".join(c for c in text if unicodedata.category(c) not in _NO_CHARACTERS)
-    # NFC again, since taking a character out can bring two together that are one in NFC.
-    return unicodedata.normalize("NFC", without_stray(unicodedata.normalize("NFC", " ".join(shown.split()))))
+    shown = "".join(c for c in _HIDDEN.sub("", text) if c.isspace() or unicodedata.category(c) not in _NO_CHARACTERS)
+    # Twice, since taking a character out can bring two together: spaces, or what is one in NFC.
+    for _ in range(2):
+        shown = unicodedata.normalize("NFC", " ".join(without_stray(shown).split()))
+    return shown
 
 
 def without_stray(text: str) -> str:
