@@ -252,3 +252,12 @@ def test_a_texts_limit_is_in_utf_16_units(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_an_id_is_letters_digits_and_two_signs(text: str, is_id: bool) -> None:
     assert access.is_id(text) == is_id
+
+
+@pytest.mark.parametrize(
+    "text,is_one",
+    [("a-_Z0aBc" * 2, True), ("a" * 15, False), ("a" * 17, False), ("a" * 22, False), ("aaaaaaaaaaaaaaa.", False)],
+)
+def test_an_id_of_a_workspace_has_a_length_of_its_own(text: str, is_one: bool) -> None:
+    """Logs name workspaces by it, so a key or a token in its place must not pass for one."""
+    assert access.is_workspace_id(text) == is_one

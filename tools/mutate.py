@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import re
 import shutil
@@ -19,9 +20,10 @@ import tempfile
 import time
 import tomllib
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
 
 import aiohttp  # noqa: F401 - foreign packages are imported once, for all forks
 import hypothesis  # noqa: F401
@@ -31,17 +33,25 @@ import structlog  # noqa: F401
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("src/carets")
-GUARDED = ("access", "admission", "updates", "intervals", "origins")
+GUARDED = ("access", "appearance", "admission", "updates", "intervals", "origins")
 """Modules of the protocol whose every guard is tried."""
 
-TRUSTED = {
-    "access": ["access", "files", "chat", "profile", "lobby", "fuzz_targets"],
-    "admission": ["admission", "origins", "carry", "admission_properties"],
-    "updates": ["updates", "admission", "admission_properties"],
+NEAR = {
+    "access": ["access"],
+    "appearance": ["access"],
+    "admission": ["admission", "origins", "carry"],
+    "updates": ["updates", "admission"],
     "intervals": ["intervals", "admission"],
     "origins": ["origins"],
 }
-"""Which test modules are asked for these, the nearest first."""
+"""Which test modules are asked first: of these, only the tests that run through the line."""
+
+FAR = {
+    "access": ["fuzz_targets"],
+    "admission": ["admission_properties"],
+    "updates": ["admission_properties"],
+}
+"""Which are asked whole when none of the near ones noticed."""
 
 SLOW = {"simulation", "kill", "durability", "durability_server", "stock_clients", "page_build", "page_core", "traces"}
 """Test modules that are never asked: they see harm, not guards."""
@@ -190,18 +200,45 @@ def mutants(only: str) -> list[Mutant]:
 
 
 def tests_for(mutant: Mutant) -> list[str]:
-    """The test files to ask, nearest first."""
+    """The test files to ask about a limit, nearest first."""
     stem = mutant.path.stem
-    all_tests = {path.stem.removeprefix("test_"): path for path in sorted((ROOT / "tests").glob("test_*.py"))}
-    if "lifted" not in mutant.what:
-        return [f"tests/test_{name}.py" for name in TRUSTED[stem] if name in all_tests]
     limit = mutant.what.split("`")[1]
-    texts = {name: path.read_text() for name, path in all_tests.items() if name not in SLOW}
-    by_name = [name for name in texts if name == stem]
+    texts = {path.stem.removeprefix("test_"): path.read_text() for path in sorted((ROOT / "tests").glob("test_*.py"))}
     by_limit = [name for name, text in texts.items() if re.search(rf"\b{limit}\b", text)]
     by_module = [name for name, text in texts.items() if re.search(rf"\b{stem}\b", text)]
-    order = dict.fromkeys([*by_limit, *by_name, *TRUSTED.get(stem, []), *by_module, "bad_input", "room", "rest"])
-    return [f"tests/test_{name}.py" for name in order if name in texts][:LIMIT_TESTS_MAX]
+    order = dict.fromkeys([*by_limit, stem, *NEAR.get(stem, []), *by_module, "bad_input", "room", "rest"])
+    return [_file(name) for name in order if name in texts and name not in SLOW][:LIMIT_TESTS_MAX]
+
+
+def _file(name: str) -> str:
+    return f"tests/test_{name}.py"
+
+
+class Tracer:
+    """A plugin of pytest: which lines of some files each test runs through."""
+
+    def __init__(self, files: set[str]) -> None:
+        self._stems = {file: Path(file).stem for file in files}
+        self.lines: dict[str, set[tuple[str, int]]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Trace one test."""
+        lines = self.lines.setdefault(item.nodeid, set())
+
+        def trace(frame: FrameType, event: str, _: object) -> object:
+            stem = self._stems.get(frame.f_code.co_filename)
+            if stem is None:
+                return None
+            if event == "line":
+                lines.add((stem, frame.f_lineno))
+            return trace
+
+        sys.settrace(trace)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
 
 
 class Copy:
@@ -209,6 +246,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._changes = 1_000_000_000
         for name in ("src", "tests", "bench", "docs", "tools"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         for path in ROOT.iterdir():
@@ -221,17 +259,36 @@ class Copy:
         """The first test that fails; None when none does."""
         path = self._folder / mutant.path
         whole = path.read_bytes()
-        path.write_bytes(whole[: mutant.begin] + mutant.text.encode() + whole[mutant.end :])
+        self._write(path, whole[: mutant.begin] + mutant.text.encode() + whole[mutant.end :])
         try:
             return self._run(tests)
         finally:
-            path.write_bytes(whole)
+            self._write(path, whole)
 
-    def _run(self, tests: Sequence[str]) -> str | None:
+    def _write(self, path: Path, content: bytes) -> None:
+        """Each change has a time of its own, so that Python takes no compiled file of another."""
+        path.write_bytes(content)
+        self._changes += 1
+        os.utime(path, (self._changes, self._changes))
+
+    def through(self, modules: set[str]) -> dict[tuple[str, int], list[str]]:
+        """By module and line: the near tests that run through it. Raises: SystemExit when they fail as they are."""
+        files = {str(self._folder / PACKAGE / "protocol" / f"{module}.py") for module in modules}
+        tests = sorted({_file(name) for module in modules for name in NEAR[module]})
+        tracer, out = Tracer(files), self._folder / "lines.json"
+        if tests and (broken := self._run(tests, tracer, out)):
+            raise SystemExit(f"the tests fail without any change: {broken}")
+        found: dict[tuple[str, int], list[str]] = {}
+        for test, lines in json.loads(out.read_text()).items() if tests else ():
+            for module, line in lines:
+                found.setdefault((module, line), []).append(test)
+        return found
+
+    def _run(self, tests: Sequence[str], tracer: Tracer | None = None, lines: Path | None = None) -> str | None:
         out = self._folder / "told.txt"
         child = os.fork()
         if child == 0:
-            self._become_pytest(out, tests)
+            self._become_pytest(out, tests, tracer, lines)
         status = self._wait(child)
         if status == 0:
             return None
@@ -240,7 +297,7 @@ class Copy:
         found = re.search(r"^(?:FAILED|ERROR) (\S+)", out.read_text(errors="replace"), flags=re.MULTILINE)
         return found[1].removeprefix("tests/") if found else "(nothing starts)"
 
-    def _become_pytest(self, out: Path, tests: Sequence[str]) -> NoReturn:
+    def _become_pytest(self, out: Path, tests: Sequence[str], tracer: Tracer | None, lines: Path | None) -> NoReturn:
         """In a fork that has all foreign packages already: what is ours is imported from the copy."""
         with out.open("wb") as told:
             os.dup2(told.fileno(), 1)
@@ -248,22 +305,15 @@ class Copy:
         os.chdir(self._folder)
         os.environ["PYTHONPATH"] = str(self._folder / "src")
         sys.path[:0] = [str(self._folder), str(self._folder / "src")]
-        sys.dont_write_bytecode = True
-        words = [
-            "-x",
-            "-q",
-            "-W",
-            "ignore::pytest.PytestAssertRewriteWarning",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not browser",
-            f"--timeout={TEST_S_MAX}",
-            *tests,
-        ]
+        words = ["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-m", "not browser", f"--timeout={TEST_S_MAX}"]
+        if "::" in "".join(tests):
+            words.append("--noconftest")
+        words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]
         status = 1
         try:
-            status = int(pytest.main(words))
+            status = int(pytest.main(words, plugins=[] if tracer is None else [tracer]))
+            if tracer is not None and lines is not None:
+                lines.write_text(json.dumps({test: sorted(found) for test, found in tracer.lines.items()}))
         except BaseException:  # noqa: BLE001 - nothing of this process may go on as the parent does
             traceback.print_exc()
         sys.stdout.flush()
@@ -297,6 +347,18 @@ def reason(mutant: Mutant, line: str, listed: Sequence[dict[str, str]]) -> str |
     return None
 
 
+def find_killer(copy: Copy, mutant: Mutant, through: Mapping[tuple[str, int], list[str]]) -> str | None:
+    """The test that notices; the near ones that run through the line are asked first, then the far ones."""
+    stem = mutant.path.stem
+    near = through.get((stem, mutant.line), [])
+    killer = copy.killer(mutant, near) if near else None
+    if killer is None:
+        is_limit = mutant.what.endswith("lifted")
+        far = tests_for(mutant) if is_limit else [_file(name) for name in FAR.get(stem, [])]
+        killer = copy.killer(mutant, far) if far else None
+    return killer
+
+
 def main() -> int:
     """Returns 1 when a guard can go and nobody notices, and no reason is given."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=__doc__)
@@ -313,13 +375,12 @@ def main() -> int:
     table = options.table.open("w") if options.table else None
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder))
-        if todo and (broken := copy.killer(todo[0]._replace(end=todo[0].begin, text=""), tests_for(todo[0]))):
-            print(f"the tests fail without any change: {broken}")
-            return 1
+        guarded = {mutant.path.stem for mutant in todo if mutant.path.stem in GUARDED}
+        through = copy.through(guarded)
         for mutant in todo:
             line = (ROOT / mutant.path).read_text().splitlines()[mutant.line - 1].strip()
             why = reason(mutant, line, listed)
-            killer = None if why else copy.killer(mutant, tests_for(mutant))
+            killer = None if why else find_killer(copy, mutant, through)
             survived += killer is None and why is None
             row = f"| {mutant.path.name}:{mutant.line} | `{line}` | {mutant.what} | "
             row += f"{killer or (why and f'may go: {why}') or 'SURVIVED'} |"
