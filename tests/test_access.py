@@ -261,3 +261,17 @@ def test_an_id_is_letters_digits_and_two_signs(text: str, is_id: bool) -> None:
 def test_an_id_of_a_workspace_has_a_length_of_its_own(text: str, is_one: bool) -> None:
     """Logs name workspaces by it, so a key or a token in its place must not pass for one."""
     assert access.is_workspace_id(text) == is_one
+
+
+def test_the_longest_path_is_taken_and_one_character_more_is_not() -> None:
+    longest = "a" * 254 + "/" + "b" * 255 + "/c"
+    assert len(longest) == limits.PATH_UNITS_MAX
+    assert access.clean_path(longest) == longest
+    with pytest.raises(Refused, match="1 to 512"):
+        access.clean_path(longest + "c")
+
+
+def test_a_text_with_half_a_character_is_refused() -> None:
+    with pytest.raises(Refused) as caught:
+        access.clean_text("a\ud83d")
+    assert caught.value.code is Code.TEXT_INVALID

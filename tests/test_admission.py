@@ -134,6 +134,11 @@ def test_an_overlap_that_ends_inside_a_character_is_refused() -> None:
     assert refused(gate, update(block(1, 0, item("hell😀"))), author) is Code.SPLIT_CHARACTER
 
 
+def test_an_overlap_may_have_a_whole_character_in_its_known_part() -> None:
+    gate, author = gate_with(update(block(1, 0, item("😀a"))))
+    assert gate.admit(update(block(1, 0, item("😀ab"))), author) == update(block(1, 3, item("b", (1, 2))))
+
+
 def test_the_halves_of_a_trimmed_struct_are_kept() -> None:
     gate, author = gate_with(update(block(1, 0, item("ab"))))
     trimmed = gate.admit(update(block(1, 0, item("ab😀c"))), author)
@@ -369,11 +374,12 @@ def test_a_document_has_a_largest_size() -> None:
     assert gate.admit(update(block(1, 6, item("y", (1, 5)))), author)
 
 
-def test_a_document_above_a_lowered_limit_may_shrink() -> None:
+def test_a_document_above_a_lowered_limit_may_shrink_or_stay() -> None:
     gate = Gate.of(HELLO, {1: "person:ann"}, units_max=2)
     author = Author("person:ann")
     assert gate.admit(update(gone={1: [(0, 1)]}), author)
     assert refused(gate, update(block(1, 5, item("x", (1, 4)))), author) is Code.DOCUMENT_TOO_LARGE
+    assert gate.admit(update(block(1, 5, item("x", (1, 4))), gone={1: [(1, 2)]}), author)
 
 
 def test_clocks_end_at_their_limit_on_either_path() -> None:

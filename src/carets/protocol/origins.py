@@ -97,4 +97,4 @@ class Origins:
         while depths[below] > depth:
             far = jumps[below]
             below = far if depths[far] >= depth else parents[below]
-        return self._at[below] if depths[below] == depth and parents[below] == node else _NOWHERE
+        return self._at[below] if parents[below] == node else _NOWHERE
