@@ -147,8 +147,8 @@ MEMBERS_MAX = 2_000
 
 MEMBER_TURN_SHARE = 0.25
 """Seconds of the event loop that one member's frames may take in a second, measured around them. What is not measured
-(reading the socket, the commit, the broadcast) takes about as much again, so that half of the loop is the others'. The
-fastest typist, a formatter or an agent with 8,000 edits a second take some hundredths."""
+(reading the socket, the commit, the broadcast) takes as much again, for the smallest frames twice as much, so that some
+of the loop is always the others'. The fastest typist, or an agent with 8,000 edits a second: some hundredths."""
 
 MEMBER_TURN_BURST_S = 1.0
 """Seconds of it that may be taken at once: a day's offline work is one frame of less."""
