@@ -259,6 +259,28 @@ async def test_a_member_of_the_page_cannot_put_words_over_somebody_elses_caret(s
     await mallory.close()
 
 
+async def test_a_caret_in_a_root_that_nobody_has_is_told_to_nobody(scene: Scene) -> None:
+    """Mallory says that her caret is in the root ``a1``, then in ``a2``, and so on, twenty times a second.
+
+    Yjs makes a root of each name that a position asks for: the documents of all who are told grow until they reload,
+    those of stock clients too. Positions are in the one root that a file has: 4407; a stock client's caret is left out.
+    """
+    stock = await scene.stock()
+    await stock.send_bytes(wire.encode_step_1(b"\0"))
+    anchor = {"type": None, "tname": "a1", "item": None, "assoc": 0}
+    state = json.dumps({"user": {"name": "Mallory"}, "cursor": {"anchor": anchor, "head": anchor}})
+    await stock.send_bytes(wire.encode_awareness([Presence(1 << 20, 1, state)]))
+    told = (await states_until(stock, 1 << 20))[1 << 20][0]
+    assert told is not None
+    assert told["cursor"] is None
+    await stock.close()
+    mallory = await scene.join()
+    await mallory.open_file(1)
+    mallory.send_presence(1, {"cursor": {"anchor": anchor, "head": anchor}})
+    assert await mallory.until_closed() == Code.MALFORMED_PRESENCE
+    await mallory.close()
+
+
 async def states_until(socket: aiohttp.ClientWebSocketResponse, last_id: int) -> dict[int, list[dict[str, Any] | None]]:
     """All states that a stock client is told, until it is told of an id."""
     states: dict[int, list[dict[str, Any] | None]] = {}

@@ -72,3 +72,16 @@ test("thirty take about one walk through a text in a thousand pieces, and not th
   expect(indexesOf(text, Array(60).fill(end))).toEqual(Array(60).fill(text.length - 1));
   expect(walked).toBeLessThan(2_100);
 });
+
+test("a position in a root that nobody has makes none", () => {
+  // Whoever sent carets in ever new roots made as many of them in the documents of all who were told.
+  const doc = new Y.Doc();
+  const text = doc.getText("text");
+  text.insert(0, "abc");
+  const odd = Array.from({ length: 50 }, (_, at) => ({ type: null, tname: `root${at}`, item: null, assoc: 0 }));
+  expect(indexesOf(text, [...odd, { type: null, tname: "text", item: null, assoc: 0 }])).toEqual([
+    ...odd.map(() => null),
+    3,
+  ]);
+  expect([...doc.share.keys()]).toEqual(["text"]);
+});

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
@@ -28,7 +28,8 @@ _STOCK_ID_MIN = 1 << 16
 Clock = Annotated[int, msgspec.Meta(ge=0, le=limits.CLOCK_MAX)]
 _T = TypeVar("_T")
 
-RootName = Annotated[str, msgspec.Meta(max_length=16)]
+RootName = Literal["text"]
+"""Yjs makes a root of whatever name a position asks for, in the document of everybody who is told of it."""
 
 
 class ItemId(msgspec.Struct, frozen=True):

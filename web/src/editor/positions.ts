@@ -24,6 +24,8 @@ export function indexesOf(text: Y.Text, positions: readonly unknown[]): (number 
     if (typeof json !== "object" || json === null) continue;
     try {
       const position = Y.createRelativePositionFromJSON(json);
+      // Yjs would make a root of any name that is asked for, and keep it.
+      if (position.tname !== null && doc.share.get(position.tname) !== text) continue;
       if (position.item === null) {
         const found = Y.createAbsolutePositionFromRelativePosition(position, doc);
         indexes[at] = found?.type === text ? found.index : null;
