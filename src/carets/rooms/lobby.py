@@ -200,8 +200,9 @@ class Lobby:
             except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
                 room.fail(error)
 
-    def sweep(self, idle_s: float = limits.ROOM_IDLE_S) -> None:
-        """One look: what is clean, and idle for so long, leaves memory."""
+    def sweep(self, idle_s: float | None = None) -> None:
+        """One look: what is clean, and idle for so long (`ROOM_IDLE_S`), leaves memory."""
+        idle_s = limits.ROOM_IDLE_S if idle_s is None else idle_s
         now_ms = self.around.now_ms()
         for room in list(self.rooms.values()):
             # A calendar that was set back must not keep it for as long.
