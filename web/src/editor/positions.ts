@@ -25,7 +25,7 @@ export function indexesOf(text: Y.Text, positions: readonly unknown[]): (number 
     try {
       const position = Y.createRelativePositionFromJSON(json);
       // Yjs would make a root of any name that is asked for, and keep it.
-      if (position.tname !== null && doc.share.get(position.tname) !== text) continue;
+      if (position.tname !== null && !doc.share.has(position.tname)) continue;
       if (position.item === null) {
         const found = Y.createAbsolutePositionFromRelativePosition(position, doc);
         indexes[at] = found?.type === text ? found.index : null;
