@@ -573,6 +573,8 @@ def test_a_file_has_an_end_of_client_ids(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Refused) as refused:
         gate.admit(update(block(3, 0, item("a"))), Author("person:ann"))
     assert refused.value.code is Code.CLIENT_IDS_TOO_MANY
+    monkeypatch.setattr("carets.protocol.admission.CLIENT_IDS_MAX", 1)
+    assert gate.admit(update(block(1, 1, item("b", (1, 0)))), Author("person:ann")), "who is there may go on"
 
 
 def test_an_update_of_pieces_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -595,3 +597,4 @@ def test_deletions_without_end_are_not_read(monkeypatch: pytest.MonkeyPatch) -> 
     gate, author = gate_with(update(block(7, 0, item("a" * 2000))))
     gone = update(gone={7: [(n, n + 1) for n in range(0, 2000, 2)]})
     assert refused(gate, gone, author) is Code.MESSAGE_TOO_LARGE
+    gate.replay(gone)  # what is in our own log is read

@@ -56,7 +56,7 @@ SLOW = {
 }
 """Test modules that are never asked: they see harm, not guards."""
 
-RUN_S_MAX = 300.0
+RUN_S_MAX = 60.0
 _FLIPPED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">"}
 
 
