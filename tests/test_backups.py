@@ -132,6 +132,17 @@ async def test_into_a_folder_a_backup_goes_under_a_name_with_the_date(tmp_path: 
     assert check(kept.path).is_sound
 
 
+def test_a_slash_behind_a_folder_that_is_not_there_makes_no_file_of_that_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nightly line names a folder. When its disk was not mounted, the first backup became a file of that name."""
+    with pytest.raises(SystemExit) as ended:
+        main(["backup", "--data", str(tmp_path / "data"), f"{tmp_path}/kept/"])
+    assert ended.value.code == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert names(tmp_path) == []
+
+
 async def test_a_backup_that_cannot_be_made_leaves_nothing_and_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,9 @@ def add_care_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
         help="forget checkpoints that say something else than the log, which has all; no server may run",
     )
     parser = _add(commands, "backup", _backup, "copy the data file as it is now; a server may run on it")
-    parser.add_argument("file", type=Path, metavar="FILE", help="the new file, or a folder, for a name with the date")
+    parser.add_argument(
+        "file", type=_target, metavar="FILE", help="the new file, or a folder, for a name with the date"
+    )
     parser.add_argument("--replace", action="store_true", help="take the place of a file that is there already")
     parser = _add(commands, "restore", _restore, "put a backup in the place of the data file; no server may run")
     parser.add_argument("file", type=Path, metavar="FILE", help="a backup")
@@ -134,6 +136,13 @@ def _as_json(report: Report) -> dict[str, object]:
         "quarantined": report.quarantined,
         "problems": [dataclasses.asdict(problem) for problem in report.problems],
     }
+
+
+def _target(text: str) -> Path:
+    """The path of a backup. A slash behind a folder that is not there must not become the name of a file."""
+    if text.endswith("/") and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    return Path(text)
 
 
 def _backup(options: argparse.Namespace) -> int:
