@@ -86,3 +86,17 @@ def test_a_stock_clock_that_nobody_could_count_on_from_is_refused() -> None:
         take_stock_presence(whereabouts, seat_of(member), payload((STOCK_ID, {}), clock=limits.CLOCK_MAX + 1))
     assert caught.value.code is Code.MALFORMED_PRESENCE
     assert shown(whereabouts) == {}
+
+
+def test_a_name_is_as_long_as_a_name_may_be() -> None:
+    member = member_of()
+    take_profile(member, messages.Profile("x" * 1000, "#123456"), {})
+    assert member.name == "x" * limits.NAME_UNITS_MAX
+
+
+def test_a_stock_client_repeats_no_more_people_than_there_may_be() -> None:
+    others: list[tuple[int, object]] = [(id_, {}) for id_ in range(limits.PRESENCE_ENTRIES_MAX + 1)]
+    take_stock_presence(Whereabouts(), seat_of(member_of(STOCK)), payload(*others[:-1]))
+    with pytest.raises(WireError) as caught:
+        take_stock_presence(Whereabouts(), seat_of(member_of(STOCK)), payload(*others))
+    assert caught.value.code is Code.MALFORMED_PRESENCE

@@ -12,6 +12,7 @@ from carets.protocol.updates import (
     encode_block,
     encode_state_vector,
     encode_update,
+    join_structs,
     read_deletions,
     read_structs,
 )
@@ -180,3 +181,18 @@ def test_a_bad_state_vector_is_malformed(data: bytes) -> None:
     with pytest.raises(WireError) as caught:
         decode_state_vector(data)
     assert caught.value.code is Code.MALFORMED_STATE_VECTOR
+
+
+def test_a_delete_set_may_have_many_clients() -> None:
+    assert read_deletions(update(gone={1: [(3, 5)], 2: [(0, 1)]}), 1) == [(1, [(3, 5)]), (2, [(0, 1)])]
+
+
+def test_what_has_another_right_neighbour_is_not_joined() -> None:
+    data = update(block(8, 0, item("z")), block(7, 0, item("a"), item("b", (7, 0), (8, 0))))
+    assert join_structs(data) is data
+
+
+def test_the_shortest_state_vector_is_read_and_as_many_entries_as_are_allowed() -> None:
+    assert decode_state_vector(b"\x01\x01\x05", entries_max=1) == {1: 5}
+    with pytest.raises(WireError):
+        decode_state_vector(b"\x02\x01\x05\x02\x05", entries_max=1)
