@@ -12,8 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from carets.errors import CaretsError, Code, WireError
-from carets.limits import DOCUMENT_UNITS_MAX
+from carets.errors import CaretsError, WireError
 from carets.protocol.admission import Author, Gate
 from carets.protocol.updates import decode_state_vector, encode_state_vector
 from tests.sessions import (
@@ -306,19 +305,3 @@ def test_a_hostile_delete_set_costs_its_length_and_not_its_square() -> None:
         ranges = [(4 * at + offset, 4 * at + offset + 1) for at in range(count)]
         assert gate.admit(b"\x00" + deletions({1: ranges}), author)
     assert gate.units == 2 * count
-
-
-def test_a_gate_keeps_the_limit_of_a_file_unless_it_is_told_another() -> None:
-    for gate in (Gate(), Gate.of(b"\0\0", {})):
-        author = Author("person:ann")
-        assert gate.admit(update(block(1, 0, item("x" * DOCUMENT_UNITS_MAX))), author)
-        with pytest.raises(CaretsError) as caught:
-            gate.admit(update(block(1, DOCUMENT_UNITS_MAX, item("y", (1, DOCUMENT_UNITS_MAX - 1)))), author)
-        assert caught.value.code is Code.DOCUMENT_TOO_LARGE
-
-
-def test_deletions_of_exactly_the_limit_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = update(gone={7: [(at, at + 1) for at in range(0, 600, 2)]})
-    monkeypatch.setattr("carets.protocol.admission.DELETE_SET_BYTES_MAX", len(gone) - 1)
-    gate, author = Gate.of(update(block(7, 0, item("a" * 600))), {7: "person:ann"}), Author("person:ann")
-    assert gate.admit(gone, author) == gone

@@ -11,8 +11,11 @@ from carets import limits
 from carets.errors import Code, Refused
 from carets.protocol import messages, wire
 from carets.protocol.dialect import STOCK
+from carets.protocol.messages import FileRecord
 from carets.protocol.updates import encode_state_vector
-from carets.rooms.store import LogEntry, StoreFailed
+from carets.rooms.document import Document
+from carets.rooms.file import OpenFile
+from carets.rooms.store import FileLog, LogEntry, StoreFailed
 from tests.sessions import block, item, update
 from tests.stage import ROOM_ID, Stage, settled
 
@@ -106,3 +109,20 @@ async def test_a_room_holds_so_much_text_and_opens_no_more(stage: Stage, monkeyp
     await bob.open(small)
     await settled()
     assert bob.text(small) == "y"
+
+
+def test_a_checkpoint_is_due_by_updates_or_by_bytes_and_not_before() -> None:
+    file = OpenFile(FileRecord(1, "a", "e"), Document(), FileLog(None, [], {}, frozenset()))
+
+    def is_due() -> bool:
+        return file.is_checkpoint_due
+
+    file.seq = limits.CHECKPOINT_UPDATES - 1
+    file.bytes_since_checkpoint = limits.CHECKPOINT_BYTES - 1
+    assert not is_due()
+    file.seq += 1
+    assert is_due()
+    file.checkpointed(file.make_checkpoint())
+    assert not is_due()
+    file.seq, file.bytes_since_checkpoint = file.seq + 1, limits.CHECKPOINT_BYTES
+    assert is_due()

@@ -35,7 +35,7 @@ GUARDED = ("access", "appearance", "admission", "updates", "intervals", "origins
 NEAR = {
     "access": ["access"],
     "appearance": ["access"],
-    "admission": ["admission", "origins", "carry"],
+    "admission": ["admission", "admission_bounds", "origins", "carry"],
     "updates": ["updates", "admission"],
     "intervals": ["intervals", "admission"],
     "origins": ["origins"],
