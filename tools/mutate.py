@@ -57,6 +57,7 @@ SLOW = {
 """Test modules that are never asked: they see harm, not guards."""
 
 RUN_S_MAX = 60.0
+UNTRIED = "(read once, at import: not tried)"
 _FLIPPED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">"}
 
 
@@ -231,7 +232,7 @@ class Trial:
             name = mutant.path.relative_to("src").with_suffix("").as_posix().replace("/", ".")
             code = _changed_code(mutant, name)
             if code is None:
-                self._tell(mutant, "(read once, at import: not tried)")
+                self._tell(mutant, UNTRIED)
                 continue
             word = f"{name}:{code.co_qualname}"
             self._tell(mutant, _fork(name, code, [item for item in tests if word in self._functions[item.nodeid]]))
@@ -347,16 +348,17 @@ def main() -> int:
         for mutant in todo:
             print(f"{mutant.path}:{mutant.line} {mutant.what}")
         return 0
-    began, killed, survived = time.monotonic(), 0, 0
+    began, killed, survived, untried = time.monotonic(), 0, 0, 0
     told = os.fdopen(os.dup(1), "w")
     table = options.table.open("w") if options.table else None
     lines = {mutant.path: (ROOT / mutant.path).read_text().splitlines() for mutant in todo}
 
     def tell(mutant: Mutant, killer: str | None) -> None:
-        nonlocal killed, survived
+        nonlocal killed, survived, untried
         line = lines[mutant.path][mutant.line - 1].strip()
         why = None if killer else reason(mutant, line, listed)
-        killed += killer is not None
+        untried += killer == UNTRIED
+        killed += killer not in {None, UNTRIED}
         survived += killer is None and why is None
         outcome = killer or (f"may go: {why}" if why else "SURVIVED")
         for out in filter(None, (told, table)):
@@ -371,7 +373,8 @@ def main() -> int:
     words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *tests_for(todo)]
     pytest.main(words, plugins=[Trial(todo, tell)])
     took_s = time.monotonic() - began
-    print(f"{len(todo)} mutants, {killed} noticed, {survived} survived without a reason, {took_s:.0f} s", file=told)
+    print(f"{len(todo)} mutants in {took_s:.0f} s: {killed} noticed, {untried} not tried,", file=told)
+    print(f"{len(todo) - killed - untried - survived} may go, {survived} survived without a reason", file=told)
     return min(survived, 1)
 
 
