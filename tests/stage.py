@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from pycrdt import Doc, Text
 
 from carets import limits
@@ -316,6 +317,20 @@ class Stage:
             actor.answer_step_1(file_id)
         await settled()
         return actor
+
+
+def delays_asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """In how many seconds each thing is to be done that the event loop is asked for from now on."""
+    asked: list[float] = []
+    loop = asyncio.get_running_loop()
+    real = loop.call_later
+
+    def call_later(delay: float, *more: Any) -> asyncio.TimerHandle:
+        asked.append(delay)
+        return real(delay, *more)
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    return asked
 
 
 async def settled(turns: int = 40) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import pytest
@@ -118,7 +118,99 @@ async def test_bringing_a_file_into_memory_is_whose_wish_it_was(stage: Stage, cl
     assert ann.member.allowance.wait_s() == pytest.approx(1 / limits.MEMBER_TURN_SHARE)
 
 
+@pytest.mark.parametrize(
+    "spend, wait_s",
+    [
+        (lambda allowance: allowance.spent(3_600.0), limits.MEMBER_TURN_DEBT_S / limits.MEMBER_TURN_SHARE),
+        (lambda allowance: allowance.measured(10**9), limits.STOCK_FRAME_BYTES_MAX / limits.MEMBER_BYTES_PER_S),
+    ],
+    ids=["turn", "bytes"],
+)
+def test_however_much_a_frame_cost_its_member_is_read_again_soon(
+    clock: Clock, spend: Callable[[Allowance], object], wait_s: float
+) -> None:
+    allowance = Allowance(clock)
+    spend(allowance)
+    assert allowance.wait_s() == pytest.approx(wait_s)
+    clock.now_s += wait_s
+    allowance.spent(1e-9)
+    allowance.measured(limits.PART_BYTES_MAX)
+    assert allowance.wait_s() < 0.1, "what is beyond is forgotten"
+
+
+def test_answers_wait_by_what_was_given_and_not_for_longer_than_the_largest_file(clock: Clock) -> None:
+    allowance = Allowance(clock)
+    allowance.answered(limits.MEMBER_ANSWER_BYTES_BURST)
+    assert allowance.answer_wait_s() == 0
+    allowance.answered(limits.MEMBER_ANSWER_BYTES_PER_S)
+    assert allowance.answer_wait_s() == pytest.approx(1)
+    allowance.answered(10**10)
+    assert allowance.answer_wait_s() == pytest.approx(limits.UPDATE_BYTES_MAX / limits.MEMBER_ANSWER_BYTES_PER_S)
+
+
+def test_what_is_gathered_before_the_buckets_are_asked_is_one_part(clock: Clock) -> None:
+    allowance = Allowance(clock)
+    allowance._bytes.owe(10**9, clock())
+    allowance.measured(limits.PART_BYTES_MAX - 1)
+    assert allowance.wait_s() == 0
+    allowance.measured(1)
+    assert allowance.wait_s() > 0
+
+
 # -- what is refused
+
+
+def granted(allowance: Allowance, request: messages.Request) -> int:
+    """How many such requests are taken at this moment, until one is refused."""
+    return next(count for count in range(100_000) if is_refused(allowance, request))
+
+
+def is_refused(allowance: Allowance, request: messages.Request) -> bool:
+    try:
+        allowance.take(request)
+    except Unavailable as refused:
+        return refused.code is Code.RATE_LIMITED
+    return False
+
+
+@pytest.mark.parametrize(
+    "request_, burst, rate_per_s",
+    [
+        (messages.Place(1), limits.MEMBER_REQUESTS_BURST, limits.MEMBER_REQUESTS_PER_S),
+        (messages.Signal("a", msgspec.Raw(b"1")), limits.MEMBER_SIGNALS_BURST, limits.MEMBER_SIGNALS_PER_S),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_after_so_many_at_once_as_many_a_second_are_taken(
+    clock: Clock, request_: messages.Request, burst: int, rate_per_s: int
+) -> None:
+    allowance = Allowance(clock)
+    assert granted(allowance, request_) == burst
+    clock.now_s += 1.0
+    assert granted(allowance, request_) == rate_per_s
+    clock.now_s += 10_000.0
+    assert granted(allowance, request_) == burst, "who was quiet for long has no more at once"
+
+
+def test_refusals_have_their_rate_too(clock: Clock) -> None:
+    allowance = Allowance(clock)
+
+    def stays() -> int:
+        return next(count for count in range(100_000) if not allowance.may_be_refused())
+
+    assert stays() == limits.MEMBER_REFUSALS_BURST
+    clock.now_s += 1.0
+    assert stays() == limits.MEMBER_REFUSALS_PER_S
+
+
+def test_a_folder_of_all_files_is_paid_for_and_no_more_than_once(clock: Clock) -> None:
+    allowance = Allowance(clock)
+    for _ in range(3):
+        allowance.changed(100 * limits.FILES_MAX)
+    with pytest.raises(Unavailable) as caught:
+        allowance.take(messages.Place(1))
+    owed = limits.FILES_MAX / limits.REQUEST_FILES
+    assert caught.value.retry_after_s == pytest.approx((owed + 1) / limits.MEMBER_REQUESTS_PER_S, abs=0.01)
 
 
 def flood(stage: Stage, actor: Actor, count: int) -> None:

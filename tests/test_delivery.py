@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +12,9 @@ from carets import limits
 from carets.errors import Code, WireError
 from carets.protocol import messages, wire
 from carets.protocol.dialect import STOCK
-from tests.stage import Actor, Stage, frames_of, settled
+from carets.rooms.commit import Edit
+from carets.rooms.delivery import _FRAME_HEAD_BYTES, is_large
+from tests.stage import Actor, Stage, delays_asked, frames_of, settled
 
 CARET = {"cursor": {"anchor": {"tname": "text"}, "head": {"tname": "text"}}}
 STOCK_ID = 4_000_000_000
@@ -122,6 +123,38 @@ async def test_a_count_that_is_told_before_the_catch_up_is_not_told_again(stage:
     delivery.acknowledge(ann.member, saved + 2)
     await settled()
     assert ann.saved == saved + 2, "and each count came once"
+
+
+async def test_a_turn_encodes_so_many_catch_ups_and_the_loop_has_its_turn_between(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    crowd = [await stage.editor(1) for _ in range(2 * limits.CATCH_UPS_PER_TURN + 1)]
+    for slow in crowd:
+        slow.member.outbox.lagging = True
+        stage.room.delivery.flush(slow.member)
+    ann.type(1, "missed")
+    await settled()
+    delivery, left = stage.room.delivery, []
+    for slow in crowd:
+        slow.drain()
+    while delivery._turn is not None:
+        left.append(len(delivery._waiting))
+        delivery._turn.cancel()
+        delivery._catch_up_some()
+    assert left == [len(crowd), len(crowd) - limits.CATCH_UPS_PER_TURN, 1]
+    assert {slow.text(1) for slow in crowd} == {"missed"}
+
+
+async def test_what_is_too_much_for_one_write_is_large(stage: Stage) -> None:
+    ann = await stage.editor(1)
+
+    def are_large(*frames: int) -> bool:
+        return is_large([Edit(ann.member, bytes(size - _FRAME_HEAD_BYTES)) for size in frames])
+
+    assert not are_large(100, limits.PART_BYTES_MAX)
+    assert are_large(100, limits.PART_BYTES_MAX + 1)
+    eighth = limits.OUTBOX_BYTES_LAGGING // 8
+    assert not are_large(*[eighth] * 8)
+    assert are_large(*[eighth] * 7, eighth + 1)
 
 
 async def test_members_get_the_others_edits_of_a_batch_but_not_their_own(stage: Stage) -> None:
@@ -299,15 +332,7 @@ async def test_presence_goes_only_to_those_who_have_the_file_open_and_in_one_fra
 async def test_ticks_come_at_most_twenty_times_a_second_and_rarer_in_a_crowd(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delays: list[float] = []
-    loop = asyncio.get_running_loop()
-    real = loop.call_later
-
-    def call_later(delay: float, *more: Any) -> asyncio.TimerHandle:
-        delays.append(delay)
-        return real(delay, *more)
-
-    monkeypatch.setattr(loop, "call_later", call_later)
+    delays = delays_asked(monkeypatch)
     ann = await stage.editor(1)
     assert delays == [limits.PRESENCE_TICK_S]
     monkeypatch.setattr(limits, "PRESENCE_MEMBERS_PER_TICK", 0.5)
@@ -427,6 +452,16 @@ async def test_stock_members_hear_something_often_enough(stage: Stage) -> None:
     assert [entry.id for entry in again] == [page.member.id]
     assert again[0].clock > before[-1].clock
     stage.room.delivery.stop()
+
+
+async def test_presence_is_renewed_for_stock_members_before_they_forget(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays = delays_asked(monkeypatch)
+    await stock_member(stage)
+    assert delays.count(limits.STOCK_REFRESH_S) == 1
+    stage.room.delivery._renew_for_stock()
+    assert delays.count(limits.STOCK_REFRESH_S) == 2, "and again, for as long as there are any"
 
 
 async def test_a_stock_viewer_is_told_that_its_edit_was_dropped_and_stays(stage: Stage) -> None:

@@ -16,6 +16,7 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carets import limits
 from carets.config import Config
 from carets.errors import TABLE, Code
 from carets.server import Running, running
@@ -89,6 +90,28 @@ async def ask(port: int, data: str) -> list[int]:
 )
 async def test_what_is_no_http_gets_one_refusal_and_nothing_behind_it_is_read(server: Running, request_: str) -> None:
     assert await ask(server.port, request_ + SECOND) == [400]
+
+
+def head(line_bytes: int = 0, field_bytes: int = 0, fields: int = 0) -> str:
+    """A request for what is there, whose target, one more field and number of fields are as asked."""
+    target = "/api/server?".ljust(line_bytes, "a")
+    more = f"X: {'a' * field_bytes}\r\n" * bool(field_bytes) + "Y: a\r\n" * (fields - 2)
+    return f"GET {target} HTTP/1.1\r\n{HOST}{more}Connection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "within, above",
+    [
+        (head(line_bytes=limits.HEAD_LINE_BYTES_MAX - 64), head(line_bytes=limits.HEAD_LINE_BYTES_MAX + 1)),
+        (head(field_bytes=limits.HEAD_LINE_BYTES_MAX - 64), head(field_bytes=limits.HEAD_LINE_BYTES_MAX + 1)),
+        (head(fields=limits.HEAD_FIELDS_MAX), head(fields=limits.HEAD_FIELDS_MAX + 1)),
+    ],
+    ids=["line", "field", "fields"],
+)
+async def test_a_head_is_as_large_as_it_may_be_and_no_larger(server: Running, within: str, above: str) -> None:
+    assert await ask(server.port, within) == [200]
+    (status,) = await ask(server.port, above)
+    assert status in {400, 413}
 
 
 @pytest.mark.parametrize(

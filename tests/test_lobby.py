@@ -97,6 +97,43 @@ async def test_where_no_more_rooms_may_be_open_idle_ones_go_first(stage: Stage) 
     assert ann.member.gone is None
 
 
+async def test_where_no_more_rooms_may_be_open_idle_ones_are_looked_for_now_and_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    stage.lobby.around = stage.around._replace(quotas=limits.Quotas(rooms_max=1), clock_s=lambda: clock[-1])
+    swept: list[tuple[float, float]] = []
+    monkeypatch.setattr(stage.lobby, "sweep", lambda idle_s: swept.append((clock[-1], idle_s)))
+    for _ in range(5):
+        for part in (0.0, 0.5, 0.99):
+            clock.append((len(clock) - 1) // 3 * limits.ROOM_HURRIED_S + part * limits.ROOM_HURRIED_S)
+            with pytest.raises(Unavailable):
+                stage.lobby._make_place()
+    assert swept == [(number * limits.ROOM_HURRIED_S, limits.ROOM_HURRIED_S) for number in range(5)]
+
+
+async def test_links_are_looked_at_often_and_rooms_are_put_away_less_often(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "LINK_LOOK_S", 2.0**-10)
+    monkeypatch.setattr("carets.rooms.lobby._SWEEP_S", 7 * 2.0**-10)
+    done: list[str] = []
+    enough = asyncio.Event()
+
+    def sweep() -> None:
+        done.append("sweep")
+        if done.count("sweep") == 3:
+            enough.set()
+
+    monkeypatch.setattr(stage.lobby, "expel_expired", lambda: done.append("look"))
+    monkeypatch.setattr(stage.lobby, "sweep", sweep)
+    running = asyncio.create_task(stage.lobby.run())
+    async with asyncio.timeout(10):
+        await enough.wait()
+    running.cancel()
+    assert done[:24] == [*["look"] * 7, "sweep"] * 3
+
+
 async def test_ids_that_are_made_up_are_read_so_many_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "OPENINGS_MAX", 5)
     outcomes = await asyncio.gather(
@@ -152,6 +189,15 @@ async def test_a_new_workspace_has_its_files_and_three_links_whose_keys_are_nowh
         assert (link.record.role, link.key in kept) == (role, False)
     room = await stage.lobby.enter(record.workspace_id)
     assert (await room.shelf.load(1)).document.text() == "x = 1\n"
+
+
+async def test_titles_names_of_links_and_keys_have_the_length_that_they_may(stage: Stage) -> None:
+    stage.lobby.around = stage.around._replace(entropy=bytes)
+    record, links = await stage.lobby.create("x" * (limits.TITLE_UNITS_MAX + 1), {})
+    assert record.title == "x" * limits.TITLE_UNITS_MAX
+    assert links["owner"].key == access.encode_token(bytes(limits.KEY_BYTES))
+    named = stage.lobby.new_link("viewer", "n" * (limits.TITLE_UNITS_MAX + 1), None)
+    assert named.record.name == "n" * limits.TITLE_UNITS_MAX
 
 
 async def test_a_workspace_that_cannot_be_kept_is_not_made(stage: Stage) -> None:

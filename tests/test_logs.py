@@ -95,6 +95,12 @@ def test_a_minute_has_so_many_lines_of_an_event_on_an_address_and_then_their_cou
     assert flow.may_pass("refused", "192.0.2.1")
 
 
+def test_what_is_no_refusal_may_be_told_more_often() -> None:
+    flow = Flow(lambda: 0.0)
+    passed = [flow.may_pass("member_left", "192.0.2.1") for _ in range(limits.LOG_LINES_PER_MINUTE + 1)]
+    assert passed == [True] * limits.LOG_LINES_PER_MINUTE + [False]
+
+
 def test_who_has_a_whole_ipv6_network_has_one_address() -> None:
     flow = Flow(lambda: 0.0)
     passed = [flow.may_pass("refused", f"2001:db8::{number:x}") for number in range(1, 200)]

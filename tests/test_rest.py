@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 import carets
+from carets import limits
 from carets.config import Config
 from carets.edges import pages
 from carets.edges.call import error_response
@@ -52,6 +53,15 @@ async def test_a_workspace_is_created_with_its_files_and_links(url: str, http: a
 async def test_an_empty_workspace_has_a_title(url: str, http: aiohttp.ClientSession) -> None:
     async with http.post(url + "/api/workspaces", json={}) as response:
         assert (await response.json())["title"] == "Untitled workspace"
+
+
+async def test_a_new_title_is_as_long_as_a_title_may_be(
+    bearer: tuple[str, dict[str, str]], http: aiohttp.ClientSession
+) -> None:
+    links, owner = bearer
+    body = {"title": "x" * (limits.TITLE_UNITS_MAX + 1)}
+    async with http.patch(links.removesuffix("/links"), json=body, headers=owner) as response:
+        assert (await response.json())["title"] == "x" * limits.TITLE_UNITS_MAX
 
 
 async def test_links_are_made_listed_and_revoked(

@@ -547,6 +547,10 @@ async def test_what_a_room_has_begun_in_parts_has_an_end(stage: Stage, monkeypat
     assert bob.member.parts.held_bytes == 60_000
 
 
+async def test_the_name_of_a_hello_is_as_long_as_a_name_may_be(stage: Stage) -> None:
+    assert stage.join(name="x" * (limits.NAME_UNITS_MAX + 1)).member.name == "x" * limits.NAME_UNITS_MAX
+
+
 async def test_a_viewer_begins_nothing_large(stage: Stage) -> None:
     viewer, ann = stage.join("viewer"), stage.join()
     head = wire.encode_varuint(1) + wire.encode_varuint(wire.PART)

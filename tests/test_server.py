@@ -8,7 +8,9 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from carets import limits
 from carets.config import Config
 from carets.errors import Code
-from carets.server import _address
+from carets.server import _address, serve
 from tests.peer import connect, create_workspace, join
 from tests.serving import ServerProcess, serving
 
@@ -41,6 +43,22 @@ async def failed_start(*options: str, environment: dict[str, str] | None = None)
     assert text.startswith("carets: ")
     assert text.count("\n") == 1, text
     return text
+
+
+def test_the_stores_writer_gets_its_turn_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual_s, seen_s = sys.getswitchinterval(), []
+
+    def run(serving: Coroutine[Any, Any, None]) -> None:
+        serving.close()
+        seen_s.append(sys.getswitchinterval())
+
+    monkeypatch.setattr("carets.server.uvloop.run", run)
+    monkeypatch.setattr("carets.server.logs.set_up", lambda _: None)
+    try:
+        assert serve(Config(port=0, data=tmp_path / "data")) == 0
+    finally:
+        sys.setswitchinterval(usual_s)
+    assert seen_s == [pytest.approx(limits.THREAD_SWITCH_S)]
 
 
 # -- starts that fail

@@ -9,8 +9,9 @@ from carets.errors import Code, Unavailable
 from carets.protocol import messages, wire
 from carets.protocol.dialect import STOCK
 from carets.protocol.messages import FaultName, FileRecord
+from carets.rooms.storage import failure_of
 from carets.rooms.store import Batch, LinkRecord, StoreFailed, WorkspaceRecord
-from tests.stage import ROOM_ID, Actor, Stage, settled
+from tests.stage import ROOM_ID, Actor, Stage, delays_asked, settled
 
 
 @pytest.fixture
@@ -242,6 +243,27 @@ async def test_a_probe_is_as_large_as_what_did_not_fit(stage: Stage) -> None:
     ann.type(1, "small")
     await settled()
     assert stage.store.probes[-1] == limits.PROBE_BYTES
+
+
+async def test_a_probe_is_no_larger_than_a_batch_may_be_and_comes_again_after_its_time(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays = delays_asked(monkeypatch)
+    monkeypatch.setattr(limits, "PROBE_EVERY_S", 2.0)
+    stage.store.fault = "full"
+    failed = failure_of("full")
+    assert failed.retry_after_s == 2.0
+    stage.lobby.storage._take_failure(failed, 10 * limits.BATCH_BYTES_MAX)
+    await settled()
+    assert stage.store.probes == [limits.BATCH_BYTES_MAX]
+    assert delays == [2.0]
+    stage.lobby.storage.stop()
+
+
+async def test_a_write_is_watched_for_as_long_as_it_may_take(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    delays = delays_asked(monkeypatch)
+    await stage.room.rename("Other")
+    assert delays == [limits.WRITE_STALL_S]
 
 
 async def test_a_write_that_does_not_return_is_told_and_drops_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +13,8 @@ import pytest
 
 from carets import limits
 from carets.config import Config
-from carets.errors import Code
+from carets.edges.upload import Uploads
+from carets.errors import Code, Unavailable
 from carets.server import Running, running
 from tests.peer import Peer, Replica, create_workspace, join
 
@@ -174,6 +176,19 @@ async def test_large_bodies_wait_for_their_place_and_small_ones_and_other_addres
     assert (await waiting)[0] == 201
     for upload in (*held, third, small, other):
         upload.close()
+
+
+async def test_all_addresses_together_have_so_many_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UPLOAD_WAIT_S", 0.0)
+    uploads = Uploads()
+    async with AsyncExitStack() as held:
+        for number in range(limits.UPLOADS_OPEN_MAX):
+            await held.enter_async_context(uploads._place(f"10.0.0.{number}"))
+        with pytest.raises(Unavailable) as caught:
+            await held.enter_async_context(uploads._place("10.0.1.0"))
+        assert caught.value.code is Code.RATE_LIMITED
+    async with uploads._place("10.0.1.0"):
+        assert uploads.open == 1
 
 
 async def test_who_waits_too_long_for_a_place_is_told_when_to_come_back(

@@ -20,7 +20,7 @@ from carets.protocol.pace import Bucket
 from carets.rooms.allowance import Allowance
 from carets.server import Running
 from tests.peer import Peer, connect, create_workspace, join
-from tests.stage import frames_of
+from tests.stage import frames_of, settled
 
 
 class Workspace:
@@ -376,6 +376,66 @@ async def test_the_server_pings_a_silent_socket_and_drops_it(
         assert lively.close_code is None, "its socket answers pings by itself"
 
 
+# -- what waits in a line
+
+
+async def test_a_line_tells_of_drains_only_where_more_waits_than_fills_it(staged: Staged) -> None:
+    line, transport, _ = staged
+    assert transport.high == limits.OUTBOX_BYTES_FULL
+    assert line.write(b"x" * limits.OUTBOX_BYTES_FULL) == limits.OUTBOX_BYTES_FULL
+    assert line._draining is None
+    line.write(b"x")
+    assert line._draining is not None
+
+
+async def test_no_more_than_fills_a_line_hides_in_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(sockets, "TCP_NOTSENT_LOWAT"):
+        pytest.skip("this system has no such option")
+    transport = StageTransport()
+    with sockets.socket() as raw:
+        monkeypatch.setattr(transport, "get_extra_info", {"socket": raw}.get)
+        Line(StageRequest(transport), StageSocket(), "carets.v1", Metrics())  # type: ignore[arg-type]
+        assert raw.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT) == limits.OUTBOX_BYTES_FULL
+
+
+async def test_frames_are_read_up_to_the_hard_bound_and_then_not_before_the_line_drained(
+    staged: Staged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, transport, socket = staged
+    asked, drained = 0, asyncio.Event()
+
+    async def receive() -> aiohttp.WSMessage:
+        nonlocal asked
+        asked += 1
+        return aiohttp.WSMessage(aiohttp.WSMsgType.BINARY, b"", None)
+
+    monkeypatch.setattr(socket, "receive", receive, raising=False)
+    monkeypatch.setattr(line._request, "drain", drained.wait)
+    frames = line.frames()
+    await anext(frames)
+    transport.waiting = limits.OUTBOX_BYTES_HARD
+    await anext(frames)
+    transport.waiting += 1
+    third = asyncio.ensure_future(anext(frames))
+    await settled()
+    assert (asked, third.done()) == (2, False)
+    transport.waiting = limits.OUTBOX_BYTES_HARD
+    drained.set()
+    assert (await third, asked) == (b"", 3)
+
+
+async def test_a_line_is_pinged_unless_the_ping_would_wait_behind_what_fills_it(staged: Staged) -> None:
+    line, transport, socket = staged
+    transport.waiting = limits.OUTBOX_BYTES_FULL + 1
+    await look(line, limits.PING_EVERY_S)
+    assert socket.pings == 0
+    transport.waiting = limits.OUTBOX_BYTES_FULL
+    line.heard_at_s = 0.0
+    line._left_before = line._written
+    await look(line, limits.PING_EVERY_S)
+    assert socket.pings == 1
+
+
 # -- the upgrade
 
 
@@ -386,6 +446,19 @@ async def test_without_the_subprotocol_there_is_no_upgrade(workspace: Workspace)
         assert (await response.json())["error"]["code"] == Code.BODY_MALFORMED
     with pytest.raises(aiohttp.WSServerHandshakeError):
         await workspace.http.ws_connect(url, protocols=("carets.v2",))
+
+
+async def test_a_stock_message_over_its_limit_ends_its_connection_before_it_is_held(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "STOCK_FRAME_BYTES_MAX", 100_000)
+    url = f"{workspace.url}/yjs/{workspace.id}/a.py?key={workspace.keys['editor']}"
+    async with workspace.http.ws_connect(url) as socket:
+        await socket.send_bytes(b"x" * 100_001)
+        async with asyncio.timeout(20):
+            async for _ in socket:
+                pass
+        assert socket.close_code == 1009
 
 
 async def test_the_upgrade_offers_no_compression(workspace: Workspace) -> None:
