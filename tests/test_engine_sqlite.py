@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carets import limits
 from carets.engines.lock import DataDirectory
 from carets.engines.record import decode_record, encode_record
 from carets.engines.sqlite import SqliteStore
@@ -179,6 +181,31 @@ async def test_a_lock_that_could_not_be_let_go_goes_with_its_connection(tmp_path
     await store.append(updates(1))
     assert (await store.load_file(ROOM, 1)).updates == bytes_of(1, 1)
     await store.close()
+
+
+async def test_a_write_that_does_not_return_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server on a disk that hung could not be stopped: its end waited for the write, without a bound."""
+    monkeypatch.setattr(limits, "STORE_CLOSE_S", 0.1)
+    hangs, answers = threading.Event(), threading.Event()
+
+    class Hanging(sqlite3.Connection):
+        def execute(self, sql: str, parameters: _Parameters = (), /) -> sqlite3.Cursor:
+            if sql == "COMMIT" and hangs.is_set():
+                answers.wait()
+            return super().execute(sql, parameters)
+
+    store = SqliteStore.open(tmp_path / "carets.db", connection_class=Hanging)
+    await store.create_workspace(record(), Batch(ROOM))
+    hangs.set()
+    asyncio.get_running_loop().call_later(5, answers.set)  # so that a close without a bound fails and does not hang
+    waiting = asyncio.create_task(store.append(updates(1)))
+    await asyncio.sleep(0)
+    await store.close()
+    assert not waiting.done()
+    answers.set()
+    await waiting
 
 
 async def test_nobody_is_answered_before_the_commit_returns(tmp_path: Path) -> None:

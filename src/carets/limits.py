@@ -365,6 +365,9 @@ ROOM_IDLE_S = 30.0
 DRAIN_S = 6.0
 """Seconds for the last commits and farewells at SIGTERM; closes and clients that do not answer take the rest of 10."""
 
+STORE_CLOSE_S = 2.0
+"""Seconds at the end for a write that does not return: a disk that hangs must not hold up a restart."""
+
 LOOP_HELD_S = 0.25
 """Seconds for which the event loop may be held before the log tells what held it: everybody's typing waits for it."""
 
@@ -444,3 +447,4 @@ assert UPDATE_BYTES_MAX <= MEMBER_ANSWER_BYTES_BURST
 assert MEMBER_REFUSALS_BURST < MEMBER_REQUESTS_BURST < REQUESTS_OPEN_MAX
 assert FILES_OPEN_MAX <= FILES_MAX
 assert DOCUMENT_UNITS_MAX < ROOM_UNITS_MAX
+assert DRAIN_S + STORE_CLOSE_S < 10

@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from carets import limits
 from carets.engines.record import encode_checkpoint, encode_record
 from carets.engines.sqlite_faults import Faults
@@ -40,6 +42,8 @@ from carets.rooms.store import (
     StoreFailed,
     WorkspaceRecord,
 )
+
+_log = structlog.get_logger("carets.store")
 
 T = TypeVar("T")
 
@@ -115,11 +119,16 @@ class _Writer:
             await asyncio.wait([last])
 
     def close(self) -> None:
-        """Do what still waits, then end. For any thread but the event loop's."""
+        """Do what still waits, then end. For any thread but the event loop's.
+
+        A write that does not return is left to the kernel: nobody was told that it is done, and the process ends.
+        """
         with self._wake:
             self._is_closing = True
             self._wake.notify()
-        self._thread.join()
+        self._thread.join(limits.STORE_CLOSE_S)
+        if self._thread.is_alive():
+            _log.error("write_abandoned", next_step="see whether the disk answers; nothing that was saved is lost")
 
     def _run(self) -> None:
         while True:
