@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import tracemalloc
 import zipfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,7 @@ from carets.rooms.room import Room
 from carets.rooms.store import StoreFailed
 from carets.server import Running, running
 from tests.peer import connect, create_workspace, join
+from tests.stage import settled
 
 FILES = {"a.py": "x = 1\n", "docs/é 😀.md": "größer\r\nals\r\n", "empty": "", "שלום/نص.txt": "a\n"}
 
@@ -380,6 +383,50 @@ async def test_who_goes_away_during_an_export_ends_it(
     async with asyncio.timeout(30):
         await ended.wait()
     assert len(reads) < 10, reads
+
+
+async def test_so_many_of_a_role_export_at_once_and_so_many_files_are_packed_for_all(
+    tmp_path: Path, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "EXPORTS_MAX", 2)
+    comers = ["viewer", "owner"] * 3
+    all_came = asyncio.Event()
+    inside: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    @contextlib.asynccontextmanager
+    async def counted(what: str) -> AsyncIterator[None]:
+        inside[what] += 1
+        most[what] = max(most[what], inside[what])
+        await all_came.wait()
+        await settled()
+        yield
+        inside[what] -= 1
+
+    send = transfer.Transfer._send
+
+    async def sending(self: transfer.Transfer, request: web.Request, room: Room, response: Any) -> web.StreamResponse:
+        async with counted("sent"):
+            return await send(self, request, room, response)
+
+    async def reading(_: Room, __: int) -> str:
+        async with counted("packed"):
+            return ""
+
+    monkeypatch.setattr(transfer.Transfer, "_send", sending)
+    monkeypatch.setattr(Room, "read_text", reading)
+    async with running(Config(port=0, data=tmp_path / "data")) as server:
+        place = await made(server, http, {"a": ""})
+        came: list[str] = []
+
+        def come(network: str) -> None:
+            came.append(network)
+            if len(came) == len(comers):
+                all_came.set()
+
+        monkeypatch.setattr(server.listener.rates, "transfer", come)
+        assert all(await asyncio.gather(*(place.zip(role) for role in comers)))
+    assert most == {"sent": 4, "packed": 2}
 
 
 async def test_who_stops_reading_an_export_makes_room_for_others(
