@@ -6,6 +6,7 @@ import contextlib
 import json
 import typing
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +35,11 @@ def test_anything_is_a_message_or_a_wire_error(text: str | bytes) -> None:
 def test_any_fields_of_a_known_type_are_a_message_or_a_wire_error(kind: str, fields: dict[str, object]) -> None:
     with contextlib.suppress(WireError):
         assert isinstance(decode_request(json.dumps({"type": kind, **fields})), typing.get_args(messages.Request))
+
+
+def test_clients_are_told_the_limits_that_there_are() -> None:
+    told = msgspec.structs.asdict(messages.ClientLimits())
+    assert told == {name: getattr(limits, name.upper()) for name in told}
 
 
 @pytest.mark.parametrize(

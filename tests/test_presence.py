@@ -54,6 +54,20 @@ def test_what_is_too_large_or_no_object_is_refused(text: str) -> None:
         assert caught.value.code is Code.MALFORMED_PRESENCE
 
 
+@pytest.mark.parametrize("client,clock", [(limits.CLIENT_ID_MAX + 1, 0), (0, limits.CLOCK_MAX + 1)])
+def test_a_caret_beyond_all_ids_or_clocks_is_refused(client: int, clock: int) -> None:
+    def stands_at(client: int, clock: int) -> str:
+        at = f'{{"item":{{"client":{client},"clock":{clock}}}}}'
+        return f'{{"cursor":{{"anchor":{at},"head":{at}}}}}'
+
+    last = RelativePosition(item=ItemId(limits.CLIENT_ID_MAX, limits.CLOCK_MAX))
+    assert decode_page_state(stands_at(limits.CLIENT_ID_MAX, limits.CLOCK_MAX)) == PageState(Cursor(last, last))
+    with pytest.raises(WireError) as caught:
+        decode_page_state(stands_at(client, clock))
+    assert caught.value.code is Code.MALFORMED_PRESENCE
+    assert decode_stock_state(stands_at(client, clock))[1] == PageState(), "of a stock client only the caret is lost"
+
+
 def test_a_stock_state_may_hold_anything_and_only_user_and_caret_are_taken() -> None:
     assert decode_stock_state('{"user":[1],"cursor":{"line":3},"mouse":{"x":[[[1]]]}}') == (StockUser(), PageState())
     user, state = decode_stock_state('{"user":{"name":"Zoë","color":"red","colorLight":"x"},"cursor":null}')

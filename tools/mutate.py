@@ -4,7 +4,8 @@ Owns: what a guard is, which tests are asked, the table. Does not know: what the
 A guard is a condition that ends in a raise or an early return, each of its operands and bounds, each raise, each
 comparison in constant time, and each place where a limit of ``limits.py`` is used, which is lifted a thousandfold.
 Nothing on the disk changes: each mutant is a fork of one pytest that has collected its tests, in which the one
-function is exchanged. ``tools/mutants.toml`` lists those that may go unnoticed, each with its reason.
+function is exchanged; what is read at import has a pytest of its own, which imports the changed module.
+``tools/mutants.toml`` lists those that may go unnoticed, each with its reason.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ from __future__ import annotations
 import argparse
 import ast
 import gc
+import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import NamedTuple, NoReturn
@@ -69,7 +73,6 @@ SLOW = {
 """Test modules that are never asked: they see harm, not guards."""
 
 RUN_S_MAX = 60.0
-UNTRIED = "(read once, at import: not tried)"
 _FLIPPED = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">"}
 
 
@@ -82,6 +85,11 @@ class Mutant(NamedTuple):
     end: int
     text: str
     what: str
+
+    def source(self) -> bytes:
+        """The whole file with the change."""
+        whole = (ROOT / self.path).read_bytes()
+        return whole[: self.begin] + self.text.encode() + whole[self.end :]
 
 
 class Source:
@@ -240,11 +248,12 @@ class Trial:
         """Try all mutants."""
         tests = [item for item in session.items if self._passes(item)]
         tests.sort(key=lambda item: self._seconds[item.nodeid])
+        passing = {item.nodeid for item in tests}
         for mutant in self._todo:
             name = mutant.path.relative_to("src").with_suffix("").as_posix().replace("/", ".")
             code = _changed_code(mutant, name)
             if code is None:
-                self._tell(mutant, UNTRIED)
+                self._tell(mutant, _begin_anew(mutant, passing))
                 continue
             word = f"{name}:{code.co_qualname}"
             self._tell(mutant, _fork(name, code, [item for item in tests if word in self._functions[item.nodeid]]))
@@ -271,11 +280,10 @@ class Trial:
 
 def _changed_code(mutant: Mutant, name: str) -> CodeType | None:
     """The code of the function that the mutant changes; None where it is no function's."""
-    whole = (ROOT / mutant.path).read_bytes()
-    changed = whole[: mutant.begin] + mutant.text.encode() + whole[mutant.end :]
     file = sys.modules[name].__file__
     assert file is not None
-    before, after = (compile(text, file, "exec", dont_inherit=True) for text in (whole, changed))
+    texts = (ROOT / mutant.path).read_bytes(), mutant.source()
+    before, after = (compile(text, file, "exec", dont_inherit=True) for text in texts)
     old, new = _codes(before), _codes(after)
     differing = [word for word in old if old[word] != new.get(word)]
     # What holds a changed function differs, too; the innermost that somebody calls by name is it.
@@ -334,6 +342,42 @@ def _try(name: str, code: CodeType, tests: Sequence[pytest.Item], writing: int) 
     os._exit(0)
 
 
+def _begin_anew(mutant: Mutant, passing: Container[str]) -> str | None:
+    """The first test that fails in a process that imports the changed module, and passes otherwise."""
+    command = [sys.executable, "-m", "tools.mutate", "--import", json.dumps([str(mutant.path), *mutant[1:]])]
+    try:
+        ended = subprocess.run(  # noqa: S603 - ourselves
+            command, cwd=ROOT, capture_output=True, timeout=RUN_S_MAX, text=True, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "(a run without end)"
+    if ended.returncode:
+        return "(does not import)"
+    return next((line.removeprefix("tests/") for line in ended.stdout.splitlines() if line in passing), None)
+
+
+class _Failures:
+    """A plugin of pytest that says which tests fail."""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            print(report.nodeid, file=_told, flush=True)
+
+
+def _import_changed(mutant: Mutant) -> int:
+    """Run the tests near a mutant in this process, which has imported nothing of ours yet."""
+    get_code = SourceFileLoader.get_code
+
+    def changed(loader: SourceFileLoader, name: str) -> CodeType | None:
+        if loader.path != str(ROOT / mutant.path):
+            return get_code(loader, name)
+        return compile(mutant.source(), loader.path, "exec", dont_inherit=True)
+
+    SourceFileLoader.get_code = changed  # type: ignore[method-assign, assignment]
+    ended = pytest.main([*_words(), "--maxfail=3", *tests_for([mutant])], plugins=[_Failures()])
+    return 0 if ended in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} else 1
+
+
 def reasons() -> list[dict[str, str]]:
     """Which mutants may survive, and why."""
     listed: list[dict[str, str]] = tomllib.loads((ROOT / "tools/mutants.toml").read_text())["survivor"]
@@ -348,45 +392,55 @@ def reason(mutant: Mutant, line: str, listed: Sequence[dict[str, str]]) -> str |
     return None
 
 
+def _words() -> list[str]:
+    """What pytest is told. Its own words go nowhere: they would hide the table."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a descriptor is wanted
+        os.dup2(nowhere.fileno(), 1)
+    sys.path[:0] = [str(ROOT), str(ROOT / "src")]
+    hypothesis.settings.register_profile("mutants", database=None, deadline=None, max_examples=30)
+    hypothesis.settings.load_profile("mutants")
+    words = ["-q", "-s", "--assert=plain", "-p", "no:cacheprovider", "-m", "not browser", "-o", "timeout=0"]
+    return [*words, "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+
+_told = os.fdopen(os.dup(1), "w")
+"""The output that this began with."""
+
+
 def main() -> int:
     """Returns 1 when a guard can go and nobody notices, and no reason is given."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutate", description=__doc__)
     parser.add_argument("--only", default="", help="guards of modules, or limits, with this in their name")
     parser.add_argument("--list", action="store_true", help="what would be tried")
     parser.add_argument("--table", type=Path, help="write the table to this file, too, as it grows")
+    parser.add_argument("--import", dest="one", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one:
+        path, *rest = json.loads(options.one)
+        return _import_changed(Mutant(Path(path), *rest))
     todo, listed = mutants(options.only), reasons()
     if options.list:
         for mutant in todo:
             print(f"{mutant.path}:{mutant.line} {mutant.what}")
         return 0
-    began, killed, survived, untried = time.monotonic(), 0, 0, 0
-    told = os.fdopen(os.dup(1), "w")
+    began, killed, survived = time.monotonic(), 0, 0
     table = options.table.open("w") if options.table else None
     lines = {mutant.path: (ROOT / mutant.path).read_text().splitlines() for mutant in todo}
 
     def tell(mutant: Mutant, killer: str | None) -> None:
-        nonlocal killed, survived, untried
+        nonlocal killed, survived
         line = lines[mutant.path][mutant.line - 1].strip()
         why = None if killer else reason(mutant, line, listed)
-        untried += killer == UNTRIED
-        killed += killer not in {None, UNTRIED}
+        killed += killer is not None
         survived += killer is None and why is None
         outcome = killer or (f"may go: {why}" if why else "SURVIVED")
-        for out in filter(None, (told, table)):
+        for out in filter(None, (_told, table)):
             print(f"| {mutant.path.name}:{mutant.line} | `{line}` | {mutant.what} | {outcome} |", file=out, flush=True)
 
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - pytest's own words would hide the table
-        os.dup2(nowhere.fileno(), 1)
-    sys.path[:0] = [str(ROOT), str(ROOT / "src")]
-    hypothesis.settings.register_profile("mutants", database=None, deadline=None, max_examples=30)
-    hypothesis.settings.load_profile("mutants")
-    words = ["-q", "-s", "--assert=plain", "-p", "no:cacheprovider", "-m", "not browser", "-o", "timeout=0"]
-    words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *tests_for(todo)]
-    pytest.main(words, plugins=[Trial(todo, tell)])
-    took_s = time.monotonic() - began
-    print(f"{len(todo)} mutants in {took_s:.0f} s: {killed} noticed, {untried} not tried,", file=told)
-    print(f"{len(todo) - killed - untried - survived} may go, {survived} survived without a reason", file=told)
+    pytest.main([*_words(), *tests_for(todo)], plugins=[Trial(todo, tell)])
+    took_s, allowed = time.monotonic() - began, len(todo) - killed - survived
+    print(f"{len(todo)} mutants in {took_s:.0f} s: {killed} noticed, {allowed} may go,", file=_told)
+    print(f"{survived} survived without a reason", file=_told)
     return min(survived, 1)
 
 
