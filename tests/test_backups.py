@@ -122,6 +122,38 @@ async def test_a_backup_takes_no_other_files_place_unless_told(tmp_path: Path) -
     assert check(tmp_path / "b").is_sound
 
 
+@pytest.mark.parametrize("name", ["carets.sqlite3", "carets.sqlite3-wal", "lock", "a link", "another name"])
+async def test_a_backup_never_takes_the_place_of_the_data_file_in_use(
+    tmp_path: Path, http: aiohttp.ClientSession, name: str
+) -> None:
+    """`--replace` with the data file's own name unlinked it below the server: what was saved then was lost."""
+    data = tmp_path / "data"
+    (tmp_path / "a link").symlink_to(data / DATA_FILE)
+    async with served(data) as url:
+        (tmp_path / "another name").hardlink_to(data / DATA_FILE)
+        workspace_id, keys = await create_workspace(http, url, {"a.py": "x"})
+        target = (tmp_path if " " in name else data) / name
+        before = (target.stat().st_ino, names(data))
+        with pytest.raises(Misconfigured, match="no place for a backup"):
+            back_up(data, target, replace=True)
+        assert (target.stat().st_ino, names(data)) == before
+        async with connect(url, workspace_id, keys["editor"]) as peer:
+            (await peer.open_file(1)).append("y")
+            await peer.until_saved()
+    assert check(data / DATA_FILE).updates == 2
+
+
+async def test_nor_of_the_data_file_of_another_server(tmp_path: Path) -> None:
+    for place in ("data", "other"):
+        async with served(tmp_path / place):
+            pass
+    with pytest.raises(Misconfigured, match="no place for a backup"):
+        back_up(tmp_path / "data", tmp_path / "other" / DATA_FILE, replace=True)
+    (tmp_path / "kept").mkdir()
+    back_up(tmp_path / "data", tmp_path / "kept" / DATA_FILE, replace=False)
+    assert check(tmp_path / "kept" / DATA_FILE).is_sound, "among backups it is a name as any other"
+
+
 async def test_into_a_folder_a_backup_goes_under_a_name_with_the_date(tmp_path: Path) -> None:
     async with served(tmp_path / "data"):
         pass

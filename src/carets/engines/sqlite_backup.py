@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from carets.engines.lock import sync_directory
-from carets.engines.sqlite_file import refuse_strangers
+from carets.engines.lock import LOCK_NAME, sync_directory
+from carets.engines.sqlite_file import DATA_FILE, refuse_strangers
 from carets.errors import Misconfigured
 
 LINEAGE_BYTES = 16
@@ -33,6 +33,9 @@ CARRY_UNTIL = "carry_until_ms"
 """In `meta`: until when members may carry back what others typed, in decimal digits."""
 
 _COMPANIONS = ("-wal", "-shm")
+
+_TAKEN_NAMES = {LOCK_NAME, DATA_FILE, *(DATA_FILE + end for end in ("-journal", *_COMPANIONS))}
+"""Names in a data directory that are the server's own."""
 
 
 class Facts(NamedTuple):
@@ -123,6 +126,7 @@ def back_up(source: Path, target: Path, *, replace: bool) -> Facts:
 
     Raises: Misconfigured; then there is no new file, and an old one is as it was.
     """
+    _refuse_in_use(source, target)
     if target.exists() and not replace:
         raise Misconfigured(f"{target} is there already: name another file, or add --replace")
     with _placing(target) as coming:
@@ -133,6 +137,17 @@ def back_up(source: Path, target: Path, *, replace: bool) -> Facts:
                 raise Misconfigured(f"the copy of {source} is not sound ({damage[0]}): run carets check")
             facts = facts_of(copied)
     return facts
+
+
+def _refuse_in_use(source: Path, target: Path) -> None:
+    """Raises: Misconfigured where a copy would end the data file itself, or one that another server may have open."""
+    real = target.resolve()
+    is_source = source.exists() and target.exists() and target.samefile(source)
+    is_data = real.parent == source.parent.resolve() or (real.parent / LOCK_NAME).exists()
+    if is_source or (is_data and real.name in _TAKEN_NAMES):
+        raise Misconfigured(
+            f"{target} is what a server keeps its data in, and no place for a backup: name another file"
+        )
 
 
 def put_in_place(backup: Path, target: Path, aside: Path, change: Callable[[sqlite3.Connection], None]) -> None:
