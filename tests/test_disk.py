@@ -90,7 +90,7 @@ async def test_a_disk_on_which_a_server_cannot_start_is_named_with_what_ails_it(
         assert await server.stop() == 0
         disk.fill()
         assert await refusal_to_start(data) == (
-            f"carets: {data / DATA_FILE} cannot be used (disk I/O error): its disk is full"
+            f"carets: {data / DATA_FILE} cannot be used (disk I/O error): its disk is full: make room, then start again"
         )
         disk.empty()
         disk.remount("ro")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from carets import limits
 from carets.config import Config
 from carets.edges.exposition import FAMILIES, OF_PROCESSES
 from carets.edges.pulse import Pulse
+from carets.engines.sqlite_file import DATA_FILE
 from carets.errors import TABLE, Code
 from carets.metrics import Histogram, Metrics
 from carets.protocol import wire
@@ -303,6 +305,23 @@ async def test_a_commit_that_waits_is_seen_and_one_that_fails_is_counted(
     assert numbers["carets_commits_failed_total", ()] == 1
     assert numbers["carets_commit_waiting_seconds", ()] == numbers["carets_commit_seconds_count", ()] == 0
     assert numbers["carets_refusals_total", ("unavailable", "4500")] == 1
+
+
+async def test_damage_that_somebody_meets_is_counted_and_the_server_stays_ready(
+    server: Running, url: str, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """A torn row was told in the log only: a server with damaged files was green on every dashboard."""
+    workspace_id, keys = await create_workspace(http, url, {"a.py": "text"})
+    assert (await scrape(http, url))["carets_damaged_total", ()] == 0
+    with sqlite3.connect(tmp_path / "data" / DATA_FILE) as connection:
+        assert connection.execute("UPDATE log SET record = x'02'").rowcount == 1
+    connection.close()
+    server.lobby.rooms.clear()  # as if the row were read for the first time
+    async with connect(url, workspace_id, keys["editor"]) as ann:
+        ann.start_opening(1)
+        await ann.until(lambda: bool(ann.refusals))
+    numbers = await scrape(http, url)
+    assert (numbers["carets_damaged_total", ()], numbers["carets_ready", ()]) == (1, 1)
 
 
 async def test_outbox_bytes_are_those_of_who_does_not_read(

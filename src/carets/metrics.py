@@ -73,6 +73,7 @@ class Metrics:
     """When each commit that is under way began, by `clock`, the oldest first."""
     checkpoints: int = 0
     quarantined: int = 0
+    damaged: int = 0
 
     loop_delay_seconds: Histogram = field(default_factory=lambda: Histogram(_SECONDS))
     loop_holds: int = 0

@@ -139,6 +139,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("carets_writable", "gauge", "1 while the store takes what it is given; 0 while nothing can be saved.", lambda at: at.lobby.storage.fault is None),
     Family("carets_checkpoints_total", "counter", "Checkpoints that were kept.", lambda at: at.counted.checkpoints),
     Family("carets_quarantined_total", "counter", "Updates of the log that could not be applied and were set aside.", lambda at: at.counted.quarantined),
+    Family("carets_damaged_total", "counter", "How often data were found damaged, by who wanted to read or write them. The log says which.", lambda at: at.counted.damaged),
     Family("carets_loop_delay_seconds", "histogram", "How late the event loop came back to a timer, looked at ten times a second.", lambda at: at.counted.loop_delay_seconds),
     Family("carets_loop_delay_max_seconds", "gauge", "The longest such delay of the last one to two minutes.", lambda at: at.pulse.delay_max_s),
     Family("carets_loop_holds_total", "counter", "How often it was longer than `LOOP_HELD_S`; the log says what ran.", lambda at: at.counted.loop_holds),

@@ -45,7 +45,7 @@ class Faults:
         """What a store raises for an error."""
         fault = self.fault_of(error)
         detail = error.detail if isinstance(error, StoreFailed) else f"{type(error).__name__}: {error}"
-        if fault == "damaged":
+        if fault == "damaged" and not isinstance(error, StoreFailed):  # which says itself what is damaged
             detail = f"its data are damaged ({error}), the operator should run `carets check`"
             if not self._has_told_damage:
                 self._has_told_damage = True

@@ -223,7 +223,11 @@ def open_file(path: Path, connection_class: type[sqlite3.Connection]) -> sqlite3
         _prepare(path, connection)
     except sqlite3.OperationalError as error:
         is_full = Faults(path).fault_of(error) == "full"
-        why = "its disk is full" if is_full else "is another program at it, does its disk fail?"
+        why = (
+            "its disk is full: make room, then start again"
+            if is_full
+            else "is another program at it, does its disk fail?"
+        )
         raise Misconfigured(f"{path} cannot be used ({error}): {why}") from error
     except sqlite3.DatabaseError as error:
         if Faults(path).fault_of(error) == "damaged" and error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:

@@ -101,7 +101,8 @@ def _naming(place: Place) -> Iterator[None]:
     except DamagedError as damage:
         _, workspace_id, file_id = place
         _log.error("record_damaged", workspace=workspace_id, file=file_id, seq=damage.seq, reason=damage.reason)
-        raise StoreFailed(Code.UNAVAILABLE, f"file {file_id} of workspace {workspace_id}: {damage}") from damage
+        detail = f"file {file_id} of workspace {workspace_id}: {damage}"
+        raise StoreFailed(Code.UNAVAILABLE, detail, fault="damaged") from damage
 
 
 def read_checkpoint(connection: sqlite3.Connection, place: Place) -> Checkpoint | None:

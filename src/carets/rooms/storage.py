@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 import structlog
 
@@ -34,6 +35,8 @@ from carets.rooms.store import (
 )
 
 _log = structlog.get_logger("carets.storage")
+
+T = TypeVar("T")
 
 SENTENCES: dict[FaultName, str] = {
     "full": "its disk is full",
@@ -108,11 +111,15 @@ class Storage:
 
     def _take_failure(self, error: StoreFailed, bytes_count: int) -> None:
         """A write failed: find out whether others would. Damage is one workspace's, and no probe can tell of it."""
+        self._count_damage(error)
         if error.fault is None or error.fault == "damaged":
             return
         self._bytes_needed = max(self._bytes_needed, min(bytes_count, limits.BATCH_BYTES_MAX))
         if self._probing is None or self._probing.done():
             self._probing = chores.begin(self._probe())
+
+    def _count_damage(self, error: StoreFailed) -> None:
+        self._metrics.damaged += error.fault == "damaged"
 
     async def _probe(self) -> None:
         """Probe at once, and again until it is durable."""
@@ -182,21 +189,28 @@ class Storage:
 
     # -- the store: reads
 
+    async def _read(self, work: Coroutine[object, object, T]) -> T:
+        try:
+            return await work
+        except StoreFailed as error:
+            self._count_damage(error)
+            raise
+
     async def load_workspace(self, workspace_id: str) -> WorkspaceRecord | None:
         """See `Store`."""
-        return await self._store.load_workspace(workspace_id)
+        return await self._read(self._store.load_workspace(workspace_id))
 
     async def read_chat(self, workspace_id: str, before_id: int, count_max: int) -> list[ChatEntry]:
         """See `Store`."""
-        return await self._store.read_chat(workspace_id, before_id, count_max)
+        return await self._read(self._store.read_chat(workspace_id, before_id, count_max))
 
     async def load_file(self, workspace_id: str, file_id: int) -> FileLog:
         """See `Store`."""
-        return await self._store.load_file(workspace_id, file_id)
+        return await self._read(self._store.load_file(workspace_id, file_id))
 
     async def read_log(self, workspace_id: str, file_id: int, after_seq: int, count_max: int) -> list[LogEntry]:
         """See `Store`."""
-        return await self._store.read_log(workspace_id, file_id, after_seq, count_max)
+        return await self._read(self._store.read_log(workspace_id, file_id, after_seq, count_max))
 
 
 class RoomStorage:
