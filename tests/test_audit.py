@@ -132,7 +132,7 @@ async def test_refusals_of_rights_are_told_and_others_are_not(
     api = f"{url}/api/workspaces/{workspace_id}"
     await http.get(f"{api}/links", headers={"Authorization": "Bearer wrong"})
     await http.get(f"{api}/links", headers={"Authorization": f"Bearer {keys['editor']}"})
-    await http.get(f"{url}/healthz", headers={"Host": "evil.example"})
+    await http.get(f"{url}/api/server", headers={"Host": "evil.example"})
     await (await http.ws_connect(f"{url}/yjs/{workspace_id}/a.py?key={keys['owner']}")).receive()
     async with connect(url, workspace_id, keys["viewer"]) as viewer:
         await viewer.ask(type="create_file", path="b.py")
@@ -148,6 +148,24 @@ async def test_refusals_of_rights_are_told_and_others_are_not(
         assert response.status == 404
     assert len(told(entries, "refused")) == len(codes)
     assert not [key for key in keys.values() if key in json.dumps(entries)]
+
+
+async def test_a_refused_name_or_site_is_told_as_far_as_it_is_plain(
+    server: Running, http: aiohttp.ClientSession, entries: Entries
+) -> None:
+    """The log said 4437 and 4446, and not of what: so nobody knew which name to give to --public-url."""
+    url = f"{server.address}api/server"
+    for host in ("code.lan:8040", "user@code.lan"):
+        async with http.get(url, headers={"Host": host}) as response:
+            assert response.status == 421
+            assert host not in await response.text()
+    for origin in ("https://lms.example", "null", "https://lms.example/" + "k" * 22):
+        async with http.post(url, headers={"Origin": origin}) as response:
+            assert response.status == 403
+    assert [(entry.get("host"), entry.get("origin")) for entry in told(entries, "refused")] == [
+        *(("code.lan:8040", None), (None, None)),
+        *((None, "https://lms.example"), (None, "null"), (None, None)),
+    ]
 
 
 def test_every_action_is_in_the_operators_page() -> None:

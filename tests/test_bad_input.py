@@ -499,7 +499,7 @@ async def assert_http(response: aiohttp.ClientResponse, code: Code) -> None:
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.example", "a b", "", "[::1"])
 async def test_a_wrong_host_is_refused_everywhere(bystander: Bystander, host: str) -> None:
-    for path in ("/", "/healthz", "/api/server", f"/ws/{bystander.workspace_id}"):
+    for path in ("/", "/metrics", "/api/server", f"/ws/{bystander.workspace_id}"):
         async with bystander.http.get(bystander.url + path, headers={"Host": host}) as response:
             if response.status != 400:  # what is no host at all stops at the parser
                 await assert_http(response, Code.HOST_UNKNOWN)
@@ -507,7 +507,7 @@ async def test_a_wrong_host_is_refused_everywhere(bystander: Bystander, host: st
 
 async def test_any_address_of_this_machine_is_a_host(bystander: Bystander) -> None:
     for host in ("localhost", "LOCALHOST:8040", "127.0.0.1", "[::1]:8040", "192.168.1.5:80"):
-        async with bystander.http.get(bystander.url + "/healthz", headers={"Host": host}) as response:
+        async with bystander.http.get(bystander.url + "/api/server", headers={"Host": host}) as response:
             assert response.status == 200
 
 
@@ -555,7 +555,7 @@ async def test_beyond_loopback_creating_takes_the_create_token(tmp_path: Path, h
             links = (await response.json())["links"]
             assert links["owner"].startswith("https://code.example.org/w/")
         async with http.get(
-            f"http://127.0.0.1:{server.port}/healthz", headers={"Host": "code.example.org"}
+            f"http://127.0.0.1:{server.port}/api/server", headers={"Host": "code.example.org"}
         ) as response:
             assert response.status == 200
 

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import typing
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
@@ -43,6 +44,16 @@ def test_every_limit_has_a_row_with_its_reason_and_unit(generator: ModuleType) -
     assert named == {name for name in vars(limits) if name.isupper()} - {"KIB", "MIB"}
     unitless = {row.split("`")[1] for row in rows if not row.split(" | ")[2].strip()}
     assert unitless <= {"CLIENT_ID_MAX", "CLOCK_MAX", "FILE_ID_MAX"}, "say the unit in the name"
+    rates = [row.split(" | ")[2] for row in rows if "_PER_S" in row.split(" | ")[0]]
+    assert rates
+    assert [unit for unit in rates if not unit.endswith(" a second")] == []
+
+
+def test_a_limit_that_an_option_moves_names_it(generator: ModuleType) -> None:
+    """The page said that none of the limits is an option, and six are."""
+    found = re.findall(r"\(default of `(--[a-z-]+)`\)", generator.bounds())
+    quotas = [f"--{name.replace('_', '-')}" for name in asdict(limits.Quotas())]
+    assert sorted(found) == sorted(name.replace("workspace-bytes", "workspace-mib") for name in quotas)
 
 
 def test_every_error_has_a_row(generator: ModuleType) -> None:

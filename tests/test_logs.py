@@ -132,7 +132,7 @@ async def test_a_flood_of_refusals_fills_no_disk(tmp_path: Path, http: aiohttp.C
             await http.get(f"{server.url}/api/workspaces/{'A' * 16}/links", headers=headers)
         for _ in range(45):
             await http.get(f"{server.url}/api/workspaces/{'A' * 16}/links")
-            await http.get(f"{server.url}/healthz", headers={"Host": "evil.example"})
+            await http.get(f"{server.url}/api/server", headers={"Host": "evil.example"})
         await server.stop()
         log, entries = told(server.log), told(audit.read_text())
     most = limits.LOG_REFUSALS_PER_MINUTE

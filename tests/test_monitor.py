@@ -48,6 +48,20 @@ async def test_a_server_that_serves_is_healthy_and_ready(url: str, http: aiohttp
     assert await told(http, url + "/readyz") == (200, {"status": "ready", "reasons": []})
 
 
+async def test_a_probe_may_ask_by_any_name_and_nobody_else(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """In a container a probe asks for http://carets:8040/healthz, and was refused as a page of another site."""
+    async with running(Config(port=0, data=tmp_path / "data", base_path="/below")) as server:
+        for path, status in (
+            *(("/healthz", 200), ("/readyz", 200), ("/below/healthz", 200), ("/below/readyz", 200)),
+            *(("/metrics", 421), ("/below/metrics", 421), ("/healthz/", 421), ("/below/below/healthz", 421)),
+            *(("/below", 421), ("/below/", 421), ("/api/admin/describe", 421)),
+        ):
+            headers = {"Host": "carets:8040"}
+            url = f"http://127.0.0.1:{server.port}{path}"
+            async with http.get(url, headers=headers, allow_redirects=False) as response:
+                assert response.status == status, path
+
+
 async def test_a_server_that_drains_is_not_ready_but_lives(
     server: Running, url: str, http: aiohttp.ClientSession
 ) -> None:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from carets import limits
-from carets.config import add_serve_options
+from carets.config import add_serve_options, option_of
 from carets.edges.exposition import FAMILIES, OF_PROCESSES
 from carets.errors import FINAL, TABLE
 
@@ -105,8 +105,9 @@ def unit_of(name: str) -> str:
     """The unit that a limit's name ends with."""
     if name in CHARACTERS:
         return "characters"
-    if name.endswith("_PER_S"):
-        return f"{unit_of(name.removesuffix('_PER_S'))} a second"
+    before, rate, _ = name.partition("_PER_S")
+    if rate:
+        return f"{unit_of(before)} a second"
     words = [UNITS[word] for word in name.split("_") if word in UNITS]
     return words[-1] if words else ""
 
@@ -121,7 +122,9 @@ def bounds() -> str:
             assert isinstance(target, ast.Name)
             assert isinstance(following.value, ast.Constant)
             reason = re.sub(r"\s+", " ", str(following.value.value)).replace("``", "`")
-            rows.append([f"`{target.id}`", written(getattr(limits, target.id)), unit_of(target.id), reason])
+            option = option_of(target.id)
+            value = written(getattr(limits, target.id)) + (f" (default of `{option}`)" if option else "")
+            rows.append([f"`{target.id}`", value, unit_of(target.id), reason])
     return table(["limit", "value", "unit", "what it bounds, and why so much"], rows)
 
 

@@ -52,6 +52,12 @@ _QUOTAS: dict[str, tuple[str, str]] = {
 """Options that take a whole number above 0, by `Quotas`: metavar and help."""
 
 
+def option_of(limit: str) -> str:
+    """The option whose default is this limit of `limits`; empty when there is none."""
+    name = "workspace_mib_max" if limit == "WORKSPACE_BYTES_MAX" else limit.lower()
+    return f"--{name.replace('_', '-')}" if name in _QUOTAS else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """How to serve."""

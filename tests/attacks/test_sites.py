@@ -102,10 +102,19 @@ async def test_a_name_that_was_rebound_to_us_is_not_ours(scene: Scene, name: str
     """evil.example answers DNS with its own address first, then with 127.0.0.1: its page is then of the same origin.
 
     Origin and Host agree, so that no check of origins helps; the page would read and write as if it were ours. A server
-    answers only to addresses, to localhost and to its public name: 4437, at every door.
+    answers only to addresses, to localhost and to its public name: 4437, at every door but the two that tell
+    nobody anything, whether it lives and whether it is ready.
     """
     host = name.format(port=scene.server.port)
-    for path in ("/", "/api/server", f"/ws/{scene.workspace_id}", "/healthz", "/worker.js", "/run/x", "/metrics"):
+    for path in (
+        "/",
+        "/api/server",
+        f"/ws/{scene.workspace_id}",
+        "/api/admin/describe",
+        "/worker.js",
+        "/run/x",
+        "/metrics",
+    ):
         request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n\r\n"
         answer = await scene.raw(request.encode())
         if answer.startswith(b"HTTP/1.1 421"):

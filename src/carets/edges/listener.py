@@ -24,8 +24,8 @@ from carets.edges.doorman import Doorman
 from carets.edges.exposition import Exposition
 from carets.edges.headers import Headers
 from carets.edges.line import Heartbeat
-from carets.edges.monitor import Monitor
-from carets.edges.origin import Origins
+from carets.edges.monitor import PROBES, Monitor
+from carets.edges.origin import Origins, told_of
 from carets.edges.pages import Pages
 from carets.edges.port import Port, visiting
 from carets.edges.pulse import Pulse
@@ -110,14 +110,14 @@ class Listener:
             self._told_of_proxy = True
             _log.warning("proxy_not_named", address=visitor.address, see="--trusted-proxy")
         try:
-            if not self._site.answers_to(visitor.host):
+            if not (self._site.answers_to(visitor.host) or self._is_probe(request)):
                 raise Refused(Code.HOST_UNKNOWN, "see --public-url")
             self._origins.check(request, visitor)
             preflight = self._origins.preflight(request)
             with visiting(self.doorman, request, visitor):
                 return await handler(request) if preflight is None else preflight
         except CaretsError as refused:
-            self._lobby.note(refused)
+            self._lobby.note(refused, **told_of(refused, request, visitor))
             return self._answer(request, self.rates.judge(visitor.network, refused))
         except web.HTTPNotFound:
             return self._answer(request, Refused(Code.ADDRESS_UNKNOWN))
@@ -130,6 +130,10 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - around one request; logged whole
             _log.error("request_failed", exc_info=error)
             return self._answer(request, CaretsError(Code.INTERNAL))
+
+    def _is_probe(self, request: web.Request) -> bool:
+        resource = request.match_info.route.resource
+        return resource is not None and resource.canonical.removeprefix(self._site.base_path) in PROBES
 
     def _answer(self, request: web.Request, error: CaretsError) -> web.Response:
         self._lobby.around.metrics.refusals[error.code] += 1

@@ -17,6 +17,9 @@ from carets.edges.exposition import Exposition, new_registry
 from carets.edges.tokens import Token
 from carets.rooms.lobby import Lobby
 
+PROBES = ("/healthz", "/readyz")
+"""What is asked by any name, such as a container's: they tell nothing that is of use to a page of another site."""
+
 
 class Monitor:
     """The routes for monitors."""
@@ -32,8 +35,8 @@ class Monitor:
     def routes(self) -> list[web.RouteDef]:
         """All routes of this edge."""
         return [
-            web.get("/healthz", self.health),
-            web.get("/readyz", self.readiness),
+            web.get(PROBES[0], self.health),
+            web.get(PROBES[1], self.readiness),
             web.get("/metrics", self.metrics),
             web.get("/api/admin/describe", self.describe),
         ]

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from carets.edges.site import Site
 from carets.edges.visitor import Visitor
-from carets.errors import Code, Refused
+from carets.errors import CaretsError, Code, Refused
 
 _ORIGIN = re.compile(r"(https?)://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?")
@@ -36,6 +36,16 @@ _SHARED = {
     "Access-Control-Max-Age": "600",
 }
 """What an allowed page may ask; there are no cookies, so it is never asked with credentials."""
+
+
+def told_of(error: CaretsError, request: web.Request, visitor: Visitor) -> dict[str, str]:
+    """For the log: which ``Host`` or ``Origin`` was refused, if it looks as browsers send them; no key looks so."""
+    if error.code == Code.HOST_UNKNOWN and _HOST.fullmatch(visitor.host):
+        return {"host": visitor.host}
+    told = request.headers.get("Origin", "")
+    if error.code == Code.ORIGIN_FOREIGN and (told == "null" or _ORIGIN.fullmatch(told)):
+        return {"origin": told}
+    return {}
 
 
 class _Place(NamedTuple):

@@ -174,10 +174,10 @@ class Lobby:
             if room.failed is None:
                 room.storage_changed()
 
-    def note(self, error: CaretsError) -> None:
+    def note(self, error: CaretsError, **told: str) -> None:
         """Tell of a refusal: the audit log when it is one of rights, else the log."""
         if error.code in RIGHTS:
-            self.around.audit.note("refused", error=str(error))
+            self.around.audit.note("refused", error=str(error), **told)
         else:
             _log.info("refused", error=str(error))
 
