@@ -9,10 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from carets.engines.sqlite import SqliteStore
 from carets.engines.sqlite_faults import Faults
 from carets.errors import Code
 from carets.protocol.messages import FaultName
-from carets.rooms.store import StoreFailed
+from carets.rooms.store import Batch, StoreFailed
+from tests.suites.store_promises import ROOM, chat, record
 
 
 def error_of(result_code: int) -> sqlite3.Error:
@@ -62,3 +64,29 @@ def test_what_is_no_error_of_the_disk_has_no_fault_and_a_failure_keeps_its_own(t
     assert faults.failure(ValueError("a bug")).fault is None
     assert faults.failure(StoreFailed(Code.UNAVAILABLE, "no such file")).fault is None
     assert faults.failure(StoreFailed(Code.UNAVAILABLE, "x", fault="full")).fault == "full"
+
+
+async def test_nothing_is_said_to_be_saved_in_a_file_that_has_lost_its_place(tmp_path: Path) -> None:
+    """A copy was put over the file in use: writes went on into a file without a name, and were gone with the process.
+
+    Put back, the file takes on.
+    """
+    path, aside = tmp_path / "carets.db", tmp_path / "aside"
+    store = SqliteStore.open(path)
+    await store.create_workspace(record(), Batch(ROOM, files=record().files))
+    path.rename(aside)
+    for replacement in (None, b"", aside.read_bytes()):
+        if replacement is not None:
+            path.write_bytes(replacement)
+        with pytest.raises(StoreFailed, match="was moved or replaced") as failed:
+            await store.append(chat(1))
+        assert failed.value.fault == "failing"
+        assert path.exists() == (replacement is not None), "no empty one is made in its place"
+    aside.replace(path)
+    await store.append(chat(1))
+    await store.close()
+    store = SqliteStore.open(path)
+    kept = await store.load_workspace(ROOM)
+    await store.close()
+    assert kept is not None
+    assert kept.chat == chat(1).chat

@@ -150,6 +150,7 @@ class _Writer:
     def _commit(self, jobs: list[_Job]) -> bool:
         """Do all of `jobs` in one transaction, or none, and note in each how it went."""
         try:
+            self._faults.refuse_another_file()
             connection = self._connection = self._connection or self._reconnect()
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:

@@ -1,6 +1,7 @@
 """What an error of SQLite says about the disk below it.
 
-Owns: telling a full disk from a read-only one, a failing one, and damaged data. Does not know: what was to be written.
+Owns: telling a full disk from a read-only one, a failing one, damaged data, and a file that is there no more.
+Does not know: what was to be written.
 """
 
 from __future__ import annotations
@@ -39,7 +40,14 @@ class Faults:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = _file_at(path)
         self._has_told_damage = False
+
+    def refuse_another_file(self) -> None:
+        """Raises: StoreFailed when the path names another file by now, or none: what is written would be lost."""
+        if _file_at(self._path) != self._file:
+            detail = f"{self._path} was moved or replaced while the server runs: put it back, or start the server anew"
+            raise StoreFailed(Code.UNAVAILABLE, detail, fault="failing")
 
     def failure(self, error: Exception) -> StoreFailed:
         """What a store raises for an error."""
@@ -72,3 +80,12 @@ class Faults:
         if disk.f_flag & os.ST_RDONLY:
             return "read_only"
         return "failing" if disk.f_bavail else "full"
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """What a path names, however that is called elsewhere."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
