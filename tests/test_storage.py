@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from carets import limits
 from carets.errors import Code, Unavailable
@@ -264,6 +265,9 @@ async def test_a_write_is_watched_for_as_long_as_it_may_take(stage: Stage, monke
     delays = delays_asked(monkeypatch)
     await stage.room.rename("Other")
     assert delays == [limits.WRITE_STALL_S]
+    with capture_logs() as lines:
+        stage.lobby.storage._stalls(object())
+    assert [(line["event"], line["seconds"]) for line in lines] == [("write_stalls", limits.WRITE_STALL_S)]
 
 
 async def test_a_write_that_does_not_return_is_told_and_drops_nothing(
