@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
 import sqlite3
 import sys
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,10 @@ import aiohttp
 import pytest
 
 from carets import limits
+from carets.certificate import names_of
 from carets.config import Config
 from carets.errors import Code
-from carets.server import _address, serve
+from carets.server import _address, _network_addresses, serve
 from tests.peer import connect, create_workspace, join
 from tests.serving import ServerProcess, serving
 
@@ -123,6 +126,47 @@ async def test_a_wrong_option_is_said(tmp_path: Path) -> None:
     assert "--port" in await failed_start("--port", "http", *data)
     assert "--public-url" in await failed_start("--public-url", "https://[::1", *data)
     assert "CARETS_OPEN" in await failed_start(*data, environment={"CARETS_OPEN": "perhaps"})
+
+
+# -- addresses that are told
+
+
+@pytest.mark.parametrize(
+    "host, has_tls, hosts",
+    [
+        ("0.0.0.0", False, ["192.168.1.5", "10.0.0.7"]),
+        ("0.0.0.0", True, ["192.168.1.5", "10.0.0.7"]),
+        ("::", False, ["[fd00::5]"]),
+        ("127.0.0.1", False, []),
+        ("192.168.1.5", False, []),
+    ],
+)
+def test_who_listens_everywhere_is_told_the_addresses_for_others(
+    host: str, has_tls: bool, hosts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It printed http://localhost:8040/..., which nobody else can open."""
+    names = ["127.0.0.1", "::1", "192.168.1.5", "10.0.0.7", "fd00::5"]
+    monkeypatch.setattr("carets.server.names_of", lambda *_: ["localhost", "box", *map(ipaddress.ip_address, names)])
+    config = Config(host=host, tls="self-signed" if has_tls else "off", base_path="/below")
+    address = _address(config, 8040, "tok")
+    scheme = "https" if has_tls else "http"
+    assert _network_addresses(config, address) == [f"{scheme}://{each}:8040/below/#create=tok" for each in hosts]
+    assert _network_addresses(replace(config, public_url="http://code.lan"), "http://code.lan/below/#create=tok") == []
+
+
+async def test_the_addresses_for_others_are_printed_behind_the_first_line(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", "--host", "0.0.0.0")
+    await server.start()
+    assert server._process is not None
+    assert server._process.stdout is not None
+    printed = server._process.stdout
+    assert await server.stop() == 0
+    found = [name for name in names_of("0.0.0.0", "") if isinstance(name, ipaddress.IPv4Address)]
+    assert (await printed.read()).decode().splitlines() == [
+        f"For others in the network: http://{name}:{server.port}/#create={server.create_token}"
+        for name in found
+        if not name.is_loopback
+    ]
 
 
 # -- ends

@@ -21,6 +21,7 @@ import uvloop
 from carets import limits, logs
 from carets.audit import Audit
 from carets.audit_file import AuditFile
+from carets.certificate import names_of
 from carets.config import Config
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
@@ -171,6 +172,16 @@ def _address(config: Config, port: int, token: str) -> str:
     return f"{base}/#create={token}" if config.needs_create_token else f"{base}/"
 
 
+def _network_addresses(config: Config, address: str) -> list[str]:
+    """The same address as others in this machine's networks write it, where it is not told by `address` itself."""
+    if config.public_url or config.host not in _EVERYWHERE:
+        return []
+    names = [name for name in names_of(config.host, "") if not isinstance(name, str) and not name.is_loopback]
+    version = 6 if config.host == "::" else 4
+    hosts = [f"[{name}]" if version == 6 else str(name) for name in names if name.version == version]
+    return [address.replace("//localhost:", f"//{host}:", 1) for host in hosts]
+
+
 def _local_address(config: Config, port: int) -> str:
     """Where this machine reaches the server, whatever others call it."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - compared with
@@ -184,6 +195,8 @@ async def _serve(config: Config, flow: logs.Flow) -> None:
         loop.add_signal_handler(number, stop.set)
     async with running(config) as server:
         print(f"Carets is at {server.address}", flush=True)
+        for address in _network_addresses(config, server.address):
+            print(f"For others in the network: {address}", flush=True)
         if server.tls is not None and server.tls.is_self_made:
             print(f"Its certificate's SHA-256 is {server.tls.fingerprint}", flush=True)
         if server.tls is not None or server.audit_file is not None:
