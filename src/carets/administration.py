@@ -32,7 +32,7 @@ from carets.audit import Audit
 from carets.audit_file import AuditFile
 from carets.engines.lock import DataDirectory, DirectoryInUseError, Holder
 from carets.engines.sqlite import SqliteStore
-from carets.engines.sqlite_backup import read_meta, vacuum
+from carets.engines.sqlite_backup import read_meta, refuse_missing, vacuum
 from carets.engines.sqlite_file import DATA_FILE
 from carets.engines.sqlite_inventory import SqliteInventory
 from carets.errors import CaretsError, Misconfigured
@@ -77,8 +77,7 @@ class Administration(Protocol):
 
 def administer(data: Path, base_url: str, audit_log: Path | None) -> Administration:
     """The way that is open. `base_url` is what links begin with when no server says it. Raises: Misconfigured."""
-    if not (data / DATA_FILE).is_file():
-        raise Misconfigured(f"there is no data file {data / DATA_FILE}: name its directory with --data")
+    refuse_missing(data / DATA_FILE)
     try:
         DataDirectory.lock(data).release()
     except DirectoryInUseError as error:

@@ -7,6 +7,7 @@ Source: docs/decisions/0014-backups-lineage-and-the-carry-window.md.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable
@@ -46,7 +47,7 @@ class Restored(NamedTuple):
 
 def back_up(data: Path, target: Path, *, replace: bool) -> Kept:
     """Copy the data file as it is at this moment; into a folder under a name with the date. Raises: Misconfigured."""
-    if target.is_dir():
+    if os.path.isdir(target):  # noqa: PTH112 - which says no where it may not look
         target = target / f"carets-{_stamp()}.sqlite3"
     return Kept(target, sqlite_backup.back_up(data / DATA_FILE, target, replace=replace))
 
@@ -61,8 +62,7 @@ def restore(
 
     Raises: Misconfigured; then nothing was changed.
     """
-    if not backup.is_file():
-        raise Misconfigured(f"there is no file {backup}")
+    _refuse_no_backup(backup, data / DATA_FILE)
     directory = DataDirectory.lock(data)
     try:
         report = check(backup)
@@ -91,6 +91,21 @@ def restore(
     finally:
         directory.release()
     return Restored(report.facts, lineage, carry_until_ms, aside if is_replaced else None)
+
+
+def _refuse_no_backup(backup: Path, present: Path) -> None:
+    """Raises: Misconfigured for what is none at the first look."""
+    try:
+        if backup.is_dir():
+            raise Misconfigured(f"{backup} is a folder: name one backup in it")
+        if not backup.is_file():
+            raise Misconfigured(f"there is no file {backup}")
+        if present.exists() and backup.samefile(present):
+            raise Misconfigured(f"{backup} is the data file itself: name a backup of it")
+    except OSError as error:
+        raise Misconfigured(
+            f"{backup} cannot be read ({error.strerror}): run this as the user of the server"
+        ) from error
 
 
 def _name_aside(present: Path) -> Path:

@@ -140,8 +140,8 @@ def _as_json(report: Report) -> dict[str, object]:
 
 def _target(text: str) -> Path:
     """The path of a backup. A slash behind a folder that is not there must not become the name of a file."""
-    if text.endswith("/") and not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {text}")
+    if text.endswith("/") and not os.path.isdir(text):  # noqa: PTH112 - which says no where it may not look
+        raise argparse.ArgumentTypeError(f"there is no folder {text}: make it first")
     return Path(text)
 
 

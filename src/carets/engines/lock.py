@@ -57,6 +57,9 @@ class DataDirectory:
         try:
             _make(path)
             descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            give_to_owner_of(path, descriptor)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise Misconfigured(f"{path} is no directory: name one with --data") from error
         except OSError as error:
             raise Misconfigured(
                 f"the data directory {path} cannot be written ({error.strerror}): check its owner and rights,"
@@ -94,6 +97,13 @@ def _make(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     for directory in missing:
         sync_directory(directory.parent)
+
+
+def give_to_owner_of(directory: Path, descriptor: int) -> None:
+    """What root makes in a directory of the server's user is that user's, who could not open it otherwise."""
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def sync_directory(path: Path) -> None:

@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from carets.engines.lock import LOCK_NAME, sync_directory
+from carets.engines.lock import LOCK_NAME, give_to_owner_of, sync_directory
+from carets.engines.sqlite_faults import Faults
 from carets.engines.sqlite_file import DATA_FILE, refuse_strangers
 from carets.errors import Misconfigured
 
@@ -48,14 +49,23 @@ class Facts(NamedTuple):
     size_bytes: int
 
 
+def refuse_missing(path: Path) -> None:
+    """Raises: Misconfigured where there is no data file, or nobody may tell."""
+    try:
+        if path.is_file():
+            return
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read ({error.strerror}): run this as the user of the server") from error
+    raise Misconfigured(f"there is no data file {path}: name its directory with --data")
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that changes nothing, beside a server or without one, to a file that is ours.
 
     Raises: Misconfigured when there is none, also for what fails inside on the file's side.
     """
-    if not path.is_file():
-        raise Misconfigured(f"there is no data file {path}: name its directory with --data")
+    refuse_missing(path)
     connection = None
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
@@ -63,7 +73,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             raise Misconfigured(f"{path} is empty: it holds no workspaces")
         yield connection
     except sqlite3.OperationalError as error:
-        raise Misconfigured(f"{path} cannot be read ({error}): check its owner and rights") from error
+        is_full = Faults(path).fault_of(error) == "full"
+        why = "its disk is full, make room" if is_full else "look at its disk, and run this as the user of the server"
+        raise Misconfigured(f"{path} cannot be read ({error}): {why}") from error
     except sqlite3.DatabaseError as error:
         raise Misconfigured(f"{path} is no sound database ({error}): restore a backup") from error
     finally:
@@ -126,9 +138,13 @@ def back_up(source: Path, target: Path, *, replace: bool) -> Facts:
 
     Raises: Misconfigured; then there is no new file, and an old one is as it was.
     """
-    _refuse_in_use(source, target)
-    if target.exists() and not replace:
-        raise Misconfigured(f"{target} is there already: name another file, or add --replace")
+    refuse_missing(source)
+    try:
+        _refuse_in_use(source, target)
+        if target.exists() and not replace:
+            raise Misconfigured(f"{target} is there already: name another file, or add --replace")
+    except OSError as error:
+        raise Misconfigured(f"{target} cannot be looked at ({error.strerror}): name another place") from error
     with _placing(target) as coming:
         with reading(source) as connection:
             _copy(connection, coming)
@@ -142,7 +158,7 @@ def back_up(source: Path, target: Path, *, replace: bool) -> Facts:
 def _refuse_in_use(source: Path, target: Path) -> None:
     """Raises: Misconfigured where a copy would end the data file itself, or one that another server may have open."""
     real = target.resolve()
-    is_source = source.exists() and target.exists() and target.samefile(source)
+    is_source = target.exists() and target.samefile(source)
     is_data = real.parent == source.parent.resolve() or (real.parent / LOCK_NAME).exists()
     if is_source or (is_data and real.name in _TAKEN_NAMES):
         raise Misconfigured(
@@ -163,6 +179,8 @@ def put_in_place(backup: Path, target: Path, aside: Path, change: Callable[[sqli
                 copied.execute("BEGIN IMMEDIATE")
                 change(copied)
                 copied.execute("COMMIT")
+            with coming.open("rb") as made:
+                give_to_owner_of(target.parent, made.fileno())
     except Misconfigured:
         _take_back(target, aside)
         raise
