@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from carets import limits
-from carets.config import TOP_NAMES, Config, parse
+from carets.config import TOP_NAMES, Config, parse, unknown_variables
 from carets.errors import Misconfigured
 
 
@@ -197,3 +197,15 @@ def test_quotas_origins_and_networks_are_read() -> None:
     assert [str(network) for network in config.trusted_proxy] == ["127.0.0.1/32", "fd00::/8"]
     assert config.hsts
     assert not config.has_tls
+
+
+@pytest.mark.parametrize("text", ["0", "1000000000", "1000000000000", "x"])
+def test_a_bound_says_from_where_to_where(text: str) -> None:
+    with pytest.raises(Misconfigured, match="--workspace-mib-max takes a whole number from 1 to 999999999"):
+        parse(["--workspace-mib-max", text], {})
+
+
+def test_variables_that_do_nothing_are_found_by_name() -> None:
+    environment = {"CARETS_PORT": "1", "CARETS_PUBLIC_URI": "https://a.example", "CARETSX": "", "HOME": "/"}
+    environment["CARETS_WORKSPACE_MIB_MAX"] = "3"
+    assert unknown_variables(environment) == ["CARETS_PUBLIC_URI"]

@@ -169,6 +169,17 @@ async def test_the_addresses_for_others_are_printed_behind_the_first_line(tmp_pa
     ]
 
 
+async def test_a_variable_that_does_nothing_is_told_without_what_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARETS_PUBLIC_URI", "https://secret.example")
+    async with serving(tmp_path / "data") as server:
+        assert await server.stop() == 0
+        (line,) = [line for line in server.log.splitlines() if "variables_unknown" in line]
+        assert "CARETS_PUBLIC_URI" in line
+        assert "secret" not in server.log
+
+
 # -- ends
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import carets
 from carets.admin import add_admin_commands
@@ -33,9 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser, and those of its commands, whose complaint is one line as all others are."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: Misconfigured."""
+        raise Misconfigured(f"{' '.join(message.split())}: see `{self.prog} --help`")
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands with their options."""
-    made = argparse.ArgumentParser(prog="carets", description="A self-hosted, real-time collaborative code editor.")
+    made: argparse.ArgumentParser = _Parser(
+        prog="carets", description="A self-hosted, real-time collaborative code editor."
+    )
     made.add_argument("--version", action="version", version=f"carets {carets.__version__}")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serving = commands.add_parser("serve", help="start the server")

@@ -215,6 +215,14 @@ def read_config(options: argparse.Namespace, environment: Mapping[str, str] = os
     )
 
 
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Names of variables that look like ours and are none: nobody would notice that they do nothing."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_serve_options(parser)
+    known = {f"CARETS_{name.upper()}" for name in vars(parser.parse_args([]))}
+    return sorted(name for name in environment if name.startswith("CARETS_") and name not in known)
+
+
 def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -244,7 +252,7 @@ def _network(text: str) -> Network:
 
 def _count(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0):
-        raise Misconfigured(f"--{name.replace('_', '-')} takes a whole number above 0, not {text!r}.")
+        raise Misconfigured(f"--{name.replace('_', '-')} takes a whole number from 1 to 999999999, not {text!r}.")
     return int(text)
 
 

@@ -22,7 +22,7 @@ from carets import limits, logs
 from carets.audit import Audit
 from carets.audit_file import AuditFile
 from carets.certificate import names_of
-from carets.config import Config
+from carets.config import Config, unknown_variables
 from carets.edges.listener import Listener
 from carets.edges.pages import page_build
 from carets.edges.site import Site
@@ -203,6 +203,8 @@ async def _serve(config: Config, flow: logs.Flow) -> None:
             # Not otherwise: a terminal that is closed sends it, too.
             loop.add_signal_handler(signal.SIGHUP, server.reload)
         telling = asyncio.create_task(logs.tell_left_out(flow))
+        if unknown := unknown_variables(os.environ):
+            _log.warning("variables_unknown", names=unknown, next_step="see `carets serve --help`")
         _log.info("serving", host=config.host, port=server.port, data=str(config.data), pid=os.getpid())
         await stop.wait()
         _log.info("draining", rooms=len(server.lobby.rooms))
