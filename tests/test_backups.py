@@ -206,6 +206,25 @@ async def test_a_damaged_file_gives_no_backup_that_looks_like_one(tmp_path: Path
     assert not (tmp_path / "b").exists()
 
 
+async def test_a_backup_of_damaged_rows_is_kept_and_told_when_asked_for(
+    tmp_path: Path, http: aiohttp.ClientSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SQLite finds nothing wrong with a row that says something else: nights of backups were reported as good."""
+    data = tmp_path / "data"
+    await made(data, http)
+    words = ["backup", "--data", str(data), "--replace", str(tmp_path / "kept"), "--check"]
+    assert main(words) == 0
+    assert "kept is sound: 1 workspace, " in capsys.readouterr().out
+    with contextlib.closing(sqlite3.connect(data / DATA_FILE)) as connection:
+        connection.execute("UPDATE log SET record = x'02'")
+        connection.commit()
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert "update 1 of the log cannot be read" in out
+    assert "kept has 1 problem: " in out
+    assert err == ""
+
+
 # -- restoring
 
 
@@ -280,9 +299,18 @@ async def test_a_browser_with_the_history_from_before_is_kept_out_of_a_copy(
 
 
 async def test_for_a_lost_disk_the_operator_says_that_it_is_the_same_server(
-    tmp_path: Path, http: aiohttp.ClientSession
+    tmp_path: Path, http: aiohttp.ClientSession, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Who does not say so is told, while it can still be said: a new lineage loses what browsers have."""
     _, _, backup = await made(tmp_path / "data", http)
+    words = ["restore", str(backup), "--data", str(tmp_path / "new disk")]
+    assert main(words) == 0
+    assert "run this again with --same-lineage before anyone comes" in capsys.readouterr().out
+    assert main([*words, "--same-lineage"]) == 0
+    out = capsys.readouterr().out
+    assert "Histories go on." in out
+    assert "run this again" not in out
+    (tmp_path / "new disk" / DATA_FILE).unlink()
     restored = put_back(backup, tmp_path / "new disk", "same")
     assert (restored.lineage, restored.aside) == ("same", None)
     assert epochs(tmp_path / "new disk" / DATA_FILE) == epochs(backup)

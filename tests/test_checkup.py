@@ -228,6 +228,39 @@ def test_pages_that_are_broken_are_told_by_sqlite(path: Path, run: Callable[...,
     assert run().status == 1
 
 
+def tear(path: Path) -> None:
+    """Take the root page of the log's table, and the name of another table, whose pages are nobody's then."""
+    with sqlite3.connect(path) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'log'").fetchone()
+        connection.execute("CREATE TABLE pages (blob)")
+        connection.executemany("INSERT INTO pages VALUES (zeroblob(9000))", [()] * 20)
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'pages'")
+    connection.close()
+    pages = bytearray(path.read_bytes())
+    pages[4096 * (root - 1) : 4096 * root] = b"\xa5" * 4096
+    path.write_bytes(pages)
+
+
+async def test_a_torn_file_is_told_in_few_lines_and_whole_to_machines(path: Path) -> None:
+    """SQLite names twenty pages; and the look at documents, ended by an error, could not end its transaction."""
+    tear(path)
+    ended = await carets("check", "--data", path.parent)
+    assert (ended.status, ended.err) == (1, "")
+    assert "more of the kind; carets check --json names all." in ended.out
+    assert len(ended.out.splitlines()) < 10
+    told = json.loads((await carets("check", "--data", path.parent, "--json")).out)
+    assert len(told["problems"]) > 10
+
+
+def test_a_backup_is_looked_at_by_its_name_and_never_mended(path: Path, run: Callable[..., Ended]) -> None:
+    backup = path.replace(path.with_name("backup"))
+    ended = run(str(backup))
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith(f"{backup} is sound: ")
+    assert "leave out FILE" in run(str(backup), "--mend").err
+
+
 @pytest.mark.parametrize(
     "content, told", [(None, "there is no data file"), (b"nonsense" * 1000, "no sound database"), (b"", "is empty")]
 )

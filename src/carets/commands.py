@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
+import itertools
 import json
 import os
 import sys
@@ -24,11 +25,15 @@ from carets.engines.lock import DataDirectory
 from carets.engines.sqlite_backup import Facts
 from carets.engines.sqlite_check import drop_checkpoints
 from carets.engines.sqlite_file import DATA_FILE
+from carets.errors import Misconfigured
 
 Command = Callable[[argparse.Namespace], int]
 
 _TELL_EVERY_S = 2.0
 """Seconds between two words of progress."""
+
+_PRINTED_ALIKE_MAX = 3
+"""Problems of one place, with one advice, that are printed: of a torn file SQLite names twenty."""
 
 
 def add_data_option(parser: argparse.ArgumentParser) -> None:
@@ -40,17 +45,22 @@ def add_data_option(parser: argparse.ArgumentParser) -> None:
 def add_care_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The commands of this module."""
     parser = _add(commands, "check", _check, "look whether the data file is sound; a server may run on it")
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="a backup to look at, in place of the data file"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     parser.add_argument(
         "--mend",
         action="store_true",
-        help="forget checkpoints that say something else than the log, which has all; no server may run",
+        help="forget checkpoints that say something else than the log, which has all; if there are any, no server"
+        " may run",
     )
     parser = _add(commands, "backup", _backup, "copy the data file as it is now; a server may run on it")
     parser.add_argument(
         "file", type=_target, metavar="FILE", help="the new file, or a folder, for a name with the date"
     )
     parser.add_argument("--replace", action="store_true", help="take the place of a file that is there already")
+    parser.add_argument("--check", action="store_true", help="look whether all in the copy is sound, as check does")
     parser = _add(commands, "restore", _restore, "put a backup in the place of the data file; no server may run")
     parser.add_argument("file", type=Path, metavar="FILE", help="a backup")
     lineage = parser.add_mutually_exclusive_group()
@@ -82,7 +92,9 @@ def _add(
 
 
 def _check(options: argparse.Namespace) -> int:
-    path = options.data / DATA_FILE
+    if options.file and options.mend:
+        raise Misconfigured("--mend is for the data file alone: leave out FILE")
+    path = options.file or options.data / DATA_FILE
     report = check(path, _progress())
     if options.mend and report.bad_checkpoints:
         directory = DataDirectory.lock(options.data)
@@ -113,8 +125,13 @@ def _progress() -> Callable[[int, int], None]:
 
 
 def _print_report(report: Report) -> None:
-    for problem in report.problems:
-        print(problem)
+    alike = itertools.groupby(report.problems, lambda problem: (problem.where, problem.advice))
+    for problems in (list(group) for _, group in alike):
+        for problem in problems[:_PRINTED_ALIKE_MAX]:
+            print(problem)
+        if len(problems) > _PRINTED_ALIKE_MAX:
+            more = count(len(problems) - _PRINTED_ALIKE_MAX, "problem")
+            print(f"{problems[0].where}: {more} more of the kind; carets check --json names all.")
     for update in report.quarantined:
         print(f"{update} was set aside, since it cannot be applied; it is in the log.")
     looked = f"{count(report.facts.workspaces, 'workspace')}, {count(report.documents, 'document')}"
@@ -150,6 +167,10 @@ def _backup(options: argparse.Namespace) -> int:
     kept = back_up(options.data, options.file, replace=options.replace)
     workspaces = count(kept.facts.workspaces, "workspace")
     print(f"{kept.path} has {workspaces} as of {when(at_ms)} ({_told(kept.facts)}).")
+    if options.check:
+        report = check(kept.path, _progress())
+        _print_report(report)
+        return 0 if report.is_sound else 1
     return 0
 
 
@@ -167,6 +188,11 @@ def _restore(options: argparse.Namespace) -> int:
         print(
             "It begins a life of its own: browsers keep their unsaved text of another one apart, and do not merge it."
         )
+        if restored.aside is None and options.lineage is None:
+            print(
+                "There was no data file to compare with. If this is the server whose disk was lost, run this again with"
+                " --same-lineage before anyone comes: then browsers bring back what the backup has not."
+            )
     print("Links that were revoked, and workspaces that were deleted, after the backup was made are back.")
     return 0
 

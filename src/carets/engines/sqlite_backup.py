@@ -103,15 +103,16 @@ def look_at(path: Path) -> Facts:
 
 def damage_of(connection: sqlite3.Connection) -> list[str]:
     """What SQLite itself finds wrong; nothing in a sound file."""
+    found = []
     try:
-        found = [text for (text,) in connection.execute("PRAGMA integrity_check(20)") if text != "ok"]
+        for (text,) in connection.execute("PRAGMA integrity_check(20)"):
+            # One row may be many lines, below a line with the database's name.
+            found += [line for line in text.splitlines() if line != "ok" and not line.startswith("***")]
+        for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(20):
+            found.append(f"a row of {table} belongs to a row of {parent} that is not there")
     except sqlite3.DatabaseError as error:
-        return [str(error)]
-    rows = connection.execute("PRAGMA foreign_key_check").fetchmany(20)
-    return [
-        *found,
-        *(f"a row of {table} belongs to a row of {parent} that is not there" for table, _, parent, _ in rows),
-    ]
+        found.append(str(error))
+    return found
 
 
 def read_meta(path: Path, name: str) -> bytes | None:

@@ -94,7 +94,9 @@ class Inspection:
                 after, workspace_id, *rest = row
                 yield Held(after, workspace_id or "?", *rest)
             finally:
-                self._connection.execute("COMMIT")
+                # Nothing was written. After what failed there may be nothing to end, or no connection.
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("COMMIT")
 
     def strays(self) -> Iterator[tuple[str, str]]:
         """Rows that contradict each other: a workspace, and what is wrong with it."""
