@@ -24,6 +24,7 @@ from tests.operator import Ended, carets
 from tests.peer import connect, create_workspace
 from tests.serving import serving
 
+LISTED = "`carets admin workspaces` lists them."
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -79,12 +80,15 @@ async def test_workspaces_and_usage_are_told(either: Place) -> None:
     assert (ended.status, ended.err) == (0, "")
     first, second = ended.out.splitlines()
     assert first == f"{either.workspace_id}  Ours"
-    assert "1 file, log " in second
+    assert "1 file, " in second
+    assert " kept, 0 members" in second
     told = json.loads((await either.admin("workspaces", "--json")).out)
     assert (told["workspace_id"], told["members"], told["deleted_at_ms"]) == (either.workspace_id, 0, None)
     usage = json.loads((await either.admin("usage", "--json")).out)
     assert (usage["workspaces"], usage["files"], usage["rooms"]) == (1, 1, 0)
-    assert "workspaces: 1\n" in (await either.admin("usage")).out
+    words = (await either.admin("usage")).out
+    assert "workspaces: 1\n" in words
+    assert "of that free for what comes: " in words
 
 
 async def test_links_made_anew_open_the_workspace(either: Place) -> None:
@@ -101,6 +105,20 @@ async def test_links_made_anew_open_the_workspace(either: Place) -> None:
         with pytest.raises(AssertionError, match=str(int(Code.LINK_REVOKED))):
             async with connect(url, either.workspace_id, either.keys["owner"]):
                 pass
+
+
+async def test_links_that_begin_with_a_guess_are_told_to(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server without options is at 127.0.0.1; `localhost` is another site, where a browser has nothing kept."""
+    ended = await place.admin("links", place.workspace_id)
+    assert ended.out.count(": http://127.0.0.1:8040/w/") == 3
+    assert ended.err == "No server runs here, so http://127.0.0.1:8040 is a guess: name another with --public-url.\n"
+    monkeypatch.setenv("CARETS_PUBLIC_URL", "https://code.example.org")
+    ended = await place.admin("links", place.workspace_id)
+    assert (ended.out.count(": https://code.example.org/w/"), ended.err) == (3, "")
+    monkeypatch.delenv("CARETS_PUBLIC_URL")
+    async with place.served() as url:
+        ended = await place.admin("links", place.workspace_id)
+        assert (ended.out.count(f": {url}/w/"), ended.err) == (3, "")
 
 
 @contextlib.asynccontextmanager
@@ -120,7 +138,7 @@ async def test_delete_and_restore(either: Place) -> None:
     assert json.loads((await either.admin("workspaces", "--json")).out)["deleted_at_ms"] is not None
     again = await either.admin("delete", either.workspace_id)
     assert (again.status, again.out, again.err.count("\n")) == (2, "", 1)
-    assert "The workspace was deleted." in again.err
+    assert again.err == "carets: The workspace was deleted. For 30 days `carets admin restore` takes that back.\n"
     assert (await either.admin("restore", either.workspace_id)).out == f"{either.workspace_id} is back: Ours\n"
     assert json.loads((await either.admin("workspaces", "--json")).out)["deleted_at_ms"] is None
 
@@ -129,7 +147,7 @@ async def test_delete_and_restore(either: Place) -> None:
 async def test_what_is_no_workspace_is_one_line_and_status_2(either: Place, unknown: str) -> None:
     for words in (["links"], ["delete"], ["restore"]):
         ended = await either.admin(*words, unknown)
-        assert (ended.status, ended.out, ended.err) == (2, "", "carets: There is no such workspace. Check the link.\n")
+        assert (ended.status, ended.out, ended.err) == (2, "", f"carets: There is no such workspace. {LISTED}\n")
 
 
 async def test_the_admin_token_is_printed_and_made_anew(either: Place, http: aiohttp.ClientSession) -> None:

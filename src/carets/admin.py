@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,12 @@ from carets import limits
 from carets.administration import Administration, administer
 from carets.commands import add_data_option, count, size, when
 from carets.config import DEFAULT_PORT
+
+_GUESSED_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
+"""Where a server is that was given no options, to the letter: another name for it is another site to browsers."""
+
+_WORDS = {"log_bytes": "edits in all", "store_bytes": "data file", "free_bytes": "of that free for what comes"}
+"""Numbers of `usage` whose names say less to people."""
 
 _Work = Callable[[Administration, argparse.Namespace], None]
 
@@ -40,8 +47,8 @@ def add_admin_commands(commands: argparse._SubParsersAction[argparse.ArgumentPar
     linking.add_argument(
         "--public-url",
         metavar="URL",
-        default=os.environ.get("CARETS_PUBLIC_URL") or f"http://localhost:{DEFAULT_PORT}",
-        help="what the links begin with when no server runs (CARETS_PUBLIC_URL with CARETS_BASE_PATH)",
+        default=os.environ.get("CARETS_PUBLIC_URL"),
+        help=f"what the links begin with when no server runs (CARETS_PUBLIC_URL with CARETS_BASE_PATH; {_GUESSED_URL})",
     )
     for name, work, help_ in (
         ("delete", _delete, f"delete a workspace, so that it can be restored for {limits.TOMBSTONE_DAYS} days"),
@@ -70,7 +77,8 @@ def _add(
 
 
 def _run(work: _Work, options: argparse.Namespace) -> int:
-    base_url = getattr(options, "public_url", "").rstrip("/") + (os.environ.get("CARETS_BASE_PATH") or "").rstrip("/")
+    public_url: str = getattr(options, "public_url", None) or _GUESSED_URL
+    base_url = public_url.rstrip("/") + (os.environ.get("CARETS_BASE_PATH") or "").rstrip("/")
     audit_log = os.environ.get("CARETS_AUDIT_LOG")
     work(administer(options.data, base_url, Path(audit_log) if audit_log else None), options)
     return 0
@@ -92,7 +100,7 @@ def _list(administration: Administration, options: argparse.Namespace) -> None:
         print(
             f"{each['workspace_id']}  {each['title']}\n"
             f"    created {when(each['created_at_ms'])}, changed {when(each['changed_at_ms'])},"
-            f" {count(each['files'], 'file')}, log {size(each['log_bytes'])}, {state}"
+            f" {count(each['files'], 'file')}, {size(each['log_bytes'])} kept, {state}"
         )
 
 
@@ -102,13 +110,15 @@ def _usage(administration: Administration, options: argparse.Namespace) -> None:
         print(json.dumps(told))
         return
     for name, value in told.items():
-        words = name.removesuffix("_bytes").replace("_", " ")
+        words = _WORDS.get(name) or name.removesuffix("_bytes").replace("_", " ")
         print(f"{words}: {size(value) if name.endswith('_bytes') else f'{value:,}'}")
 
 
 def _make_links(administration: Administration, options: argparse.Namespace) -> None:
     for role, url in administration.make_links(options.workspace, revoke_old=options.revoke_old).items():
         print(f"{role}: {url}")
+    if not administration.has_server and not options.public_url:
+        print(f"No server runs here, so {_GUESSED_URL} is a guess: name another with --public-url.", file=sys.stderr)
 
 
 def _delete(administration: Administration, options: argparse.Namespace) -> None:

@@ -28,6 +28,7 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from carets import limits
 from carets.audit import Audit
 from carets.audit_file import AuditFile
 from carets.engines.lock import DataDirectory, DirectoryInUseError, Holder
@@ -35,7 +36,7 @@ from carets.engines.sqlite import SqliteStore
 from carets.engines.sqlite_backup import read_meta, refuse_missing, vacuum
 from carets.engines.sqlite_file import DATA_FILE
 from carets.engines.sqlite_inventory import SqliteInventory
-from carets.errors import CaretsError, Misconfigured
+from carets.errors import CaretsError, Code, Misconfigured
 from carets.metrics import Metrics
 from carets.rooms.lobby import Lobby
 from carets.rooms.steward import Steward, TokenName
@@ -47,8 +48,18 @@ _ANSWER_WAIT_S = 600.0
 """Seconds for the server's answer: a purge may take minutes."""
 
 
+_NEXT_STEPS: dict[int, str] = {
+    Code.WORKSPACE_UNKNOWN: "`carets admin workspaces` lists them.",
+    Code.WORKSPACE_DELETED: f"For {limits.TOMBSTONE_DAYS} days `carets admin restore` takes that back.",
+}
+"""What to do at the command line, where it is not what people in browsers do."""
+
+
 class Administration(Protocol):
     """What can be done. Every method raises Misconfigured, with one line, when it cannot be."""
+
+    has_server: bool
+    """Whether a server does it, which knows the address that links begin with."""
 
     def usage(self) -> dict[str, Any]:
         """How much there is."""
@@ -89,6 +100,8 @@ def administer(data: Path, base_url: str, audit_log: Path | None) -> Administrat
 
 class _Remote:
     """Through the server's API."""
+
+    has_server = True
 
     def __init__(self, data: Path, holder: Holder) -> None:
         self._data = data
@@ -152,6 +165,8 @@ class _Remote:
 class _Local:
     """With the data file itself, for as long as each thing takes."""
 
+    has_server = False
+
     def __init__(self, data: Path, base_url: str, audit_log: Path | None) -> None:
         self._data = data
         self._base_url = base_url
@@ -190,7 +205,7 @@ class _Local:
             with _quietly():
                 return asyncio.run(run())
         except CaretsError as error:
-            raise Misconfigured(f"{error.sentence} {error.row.next_step}") from error
+            raise Misconfigured(f"{error.sentence} {_NEXT_STEPS.get(error.code, error.row.next_step)}") from error
 
     def usage(self) -> dict[str, Any]:
         return self._run(lambda steward: steward.usage())
@@ -254,6 +269,6 @@ def _said(error: urllib.error.HTTPError) -> str:
     """What the server says of a refusal."""
     try:
         told = json.loads(error.read())["error"]
-        return f"{told['text']} {told['next_step']}"
+        return f"{told['text']} {_NEXT_STEPS.get(told['code'], told['next_step'])}"
     except (ValueError, KeyError, TypeError):
         return f"the server answers {error.code} {error.reason}"
