@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from pycrdt import Doc, Text
+from structlog.testing import capture_logs
 
 from carets.checkup import check
 from carets.config import Config
@@ -222,6 +223,16 @@ def test_a_migration_that_fails_at_any_statement_leaves_the_old_schema_whole(tmp
         raise AssertionError("it never passed")
     assert number > 5 * (NEWEST - version), "so many things can fail"
     assert content(path)[0] == f"version ({NEWEST},)"
+
+
+@pytest.mark.parametrize("version", range(NEWEST + 1))
+def test_a_migration_is_told_since_there_is_no_way_back(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "data" / DATA_FILE
+    make(path, version) if version else path.parent.mkdir()
+    with capture_logs() as lines:
+        _open_and_close(path, sqlite3.Connection)
+    told = [(line["event"], line["file"], line["from_schema"], line["to_schema"]) for line in lines]
+    assert told == ([("migrates", str(path), version, NEWEST)] if 0 < version < NEWEST else [])
 
 
 def _open_and_close(path: Path, kind: type[sqlite3.Connection]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sqlite3
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -336,6 +338,23 @@ async def test_damage_that_somebody_meets_is_counted_and_the_server_stays_ready(
         await ann.until(lambda: bool(ann.refusals))
     numbers = await scrape(http, url)
     assert (numbers["carets_damaged_total", ()], numbers["carets_ready", ()]) == (1, 1)
+
+
+async def test_the_data_files_size_and_what_is_free_beside_it_are_told(
+    url: str, http: aiohttp.ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await create_workspace(http, url, {"a.py": "x" * 100_000})
+    numbers = await scrape(http, url)
+    data = tmp_path / "data"
+    sizes = [(data / name).stat().st_size for name in (DATA_FILE, f"{DATA_FILE}-wal")]
+    assert min(sizes) > 0
+    assert numbers["carets_store_bytes", ()] == sum(sizes) > 100_000
+    disk = SimpleNamespace(f_bavail=7, f_frsize=512, f_bsize=4096, f_bfree=9)
+    monkeypatch.setattr(os, "statvfs", {data: disk}.__getitem__)
+    assert (await scrape(http, url))["carets_disk_free_bytes", ()] == 7 * 512
+    (data / DATA_FILE).rename(data / "elsewhere")
+    assert ("carets_store_bytes", ()) not in await scrape(http, url), "what is not known is not made up"
+    (data / "elsewhere").rename(data / DATA_FILE)
 
 
 async def test_outbox_bytes_are_those_of_who_does_not_read(

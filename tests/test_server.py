@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -17,9 +18,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+import carets
 from carets import limits
 from carets.certificate import names_of
 from carets.config import Config
+from carets.engines.sqlite_file import MIGRATIONS
 from carets.errors import Code
 from carets.server import _address, _network_addresses, serve
 from tests.peer import connect, create_workspace, join
@@ -178,6 +181,16 @@ async def test_a_variable_that_does_nothing_is_told_without_what_is_in_it(
         (line,) = [line for line in server.log.splitlines() if "variables_unknown" in line]
         assert "CARETS_PUBLIC_URI" in line
         assert "secret" not in server.log
+
+
+async def test_the_log_says_what_serves_and_no_token(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data", "--host", "0.0.0.0") as server:
+        assert await server.stop() == 0
+        (line,) = [json.loads(line) for line in server.log.splitlines() if '"serving"' in line]
+        assert (line["version"], line["schema"], line["tls"]) == (carets.__version__, len(MIGRATIONS), False)
+        assert (line["public_url"], line["data"]) == ("", str(tmp_path / "data"))
+        assert server.create_token
+        assert server.create_token not in server.log
 
 
 # -- ends

@@ -126,7 +126,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--base-path", metavar="PATH", help="path below which everything is, such as /carets, behind a proxy (none)")
     add("--create", choices=("token", "open"), help="who may create workspaces beyond loopback (token)")
-    add("--open", action="store_const", const="1", help="let anyone edit who has a workspace's address, without a key")
+    add("--open", action="store_const", const="1", help="let anyone edit who knows a workspace's id, without a key")
     add("--log", choices=("text", "json"), help="how log lines are written (text)")
     add("--tls", choices=("off", "self-signed"), help="speak HTTPS with a certificate of its own making (off)")
     add("--tls-cert", metavar="FILE", help="speak HTTPS with this certificate and its chain, PEM (none)")
@@ -144,7 +144,11 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="NETWORKS",
         help="addresses or networks of proxies whose X-Forwarded-* headers are believed, by commas (none)",
     )
-    add("--metrics", choices=("token", "open"), help="who may read /metrics beyond loopback (token)")
+    add(
+        "--metrics",
+        choices=("token", "open"),
+        help="who may read /metrics beyond loopback: who has the admin token, or anyone (token)",
+    )
     add("--audit-log", metavar="FILE", help="a file for the audit log, one JSON object a line (in the log)")
     for name, (metavar, help_) in _QUOTAS.items():
         add(f"--{name.replace('_', '-')}", metavar=metavar, help=help_)

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import structlog
 import uvloop
 
+import carets
 from carets import limits, logs
 from carets.audit import Audit
 from carets.audit_file import AuditFile
@@ -30,7 +31,7 @@ from carets.edges.tokens import Token, Tokens
 from carets.engines.lock import DataDirectory
 from carets.engines.sqlite import SqliteStore
 from carets.engines.sqlite_backup import CARRY_UNTIL, LINEAGE, LINEAGE_BYTES
-from carets.engines.sqlite_file import DATA_FILE
+from carets.engines.sqlite_file import DATA_FILE, MIGRATIONS
 from carets.engines.sqlite_inventory import SqliteInventory
 from carets.errors import Code, Misconfigured
 from carets.metrics import Metrics
@@ -118,6 +119,7 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
         quotas=config.quotas,
         audit=Audit() if audit_file is None else Audit(audit_file.take),
         carry_until_ms=carry_until_ms,
+        data_file=config.data / DATA_FILE,
         clock_s=time.perf_counter,
     )
     if around.is_carrying():
@@ -188,6 +190,20 @@ def _local_address(config: Config, port: int) -> str:
     return f"{'https' if config.has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def _what_serves(config: Config, server: Running) -> dict[str, object]:
+    """What an operator wants to know of a process whose log they read, and no token."""
+    return {
+        "version": carets.__version__,
+        "schema": len(MIGRATIONS),
+        "host": config.host,
+        "port": server.port,
+        "public_url": config.public_url,
+        "tls": config.has_tls,
+        "data": str(config.data.resolve()),
+        "pid": os.getpid(),
+    }
+
+
 async def _serve(config: Config, flow: logs.Flow) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -205,7 +221,7 @@ async def _serve(config: Config, flow: logs.Flow) -> None:
         telling = asyncio.create_task(logs.tell_left_out(flow))
         if unknown := unknown_variables(os.environ):
             _log.warning("variables_unknown", names=unknown, next_step="see `carets serve --help`")
-        _log.info("serving", host=config.host, port=server.port, data=str(config.data), pid=os.getpid())
+        _log.info("serving", **_what_serves(config, server))
         await stop.wait()
         _log.info("draining", rooms=len(server.lobby.rooms))
     telling.cancel()

@@ -22,6 +22,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 import carets
+from carets.disk import Space, look_at
 from carets.edges.doorman import Bound, Doorman
 from carets.edges.line import Heartbeat
 from carets.edges.pulse import Pulse
@@ -51,6 +52,7 @@ class Sight(NamedTuple):
     rates: Rates
     uploads: Uploads
     census: Census
+    space: Space | None
 
     @property
     def counted(self) -> Metrics:
@@ -136,6 +138,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("carets_commit_bytes", "histogram", "Bytes of the updates in one commit: the sum is what logs have grown by.", lambda at: at.counted.commit_bytes),
     Family("carets_commits_failed_total", "counter", "Commits that the store did not keep.", lambda at: at.counted.commits_failed),
     Family("carets_commit_waiting_seconds", "gauge", "For how long the oldest commit under way has waited; 0 when none is.", _oldest_commit_s),
+    Family("carets_store_bytes", "gauge", "Bytes of the data file and its write-ahead log.", lambda at: [((), at.space.store)] if at.space else []),
+    Family("carets_disk_free_bytes", "gauge", "Bytes that are free on the data file's disk.", lambda at: [((), at.space.free)] if at.space else []),
     Family("carets_writable", "gauge", "1 while the store takes what it is given; 0 while nothing can be saved.", lambda at: at.lobby.storage.fault is None),
     Family("carets_checkpoints_total", "counter", "Checkpoints that were kept.", lambda at: at.counted.checkpoints),
     Family("carets_quarantined_total", "counter", "Updates of the log that could not be applied and were set aside.", lambda at: at.counted.quarantined),
@@ -174,7 +178,8 @@ class Exposition(Collector):
 
     def look(self) -> Sight:
         """What there is to see now."""
-        return Sight(self._lobby, *self._edges, take_census(self._lobby))
+        file = self._lobby.around.data_file
+        return Sight(self._lobby, *self._edges, take_census(self._lobby), look_at(file) if file else None)
 
     def collect(self) -> Iterator[Metric]:
         """All families, with their values at this moment."""

@@ -13,8 +13,12 @@ import os
 import sqlite3
 from pathlib import Path
 
+import structlog
+
 from carets.engines.sqlite_faults import Faults
 from carets.errors import Misconfigured
+
+_log = structlog.get_logger("carets.store")
 
 DATA_FILE = "carets.sqlite3"
 """Its name in the data directory."""
@@ -201,6 +205,8 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     if mode != "wal":
         raise Misconfigured(f"{path} cannot use SQLite's WAL here: keep the data directory on a local disk")
     _set_up_writer(connection)
+    if 0 < version < len(MIGRATIONS):
+        _log.warning("migrates", file=str(path), from_schema=version, to_schema=len(MIGRATIONS))
     for number in range(version + 1, len(MIGRATIONS) + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {MIGRATIONS[number - 1]}"

@@ -53,7 +53,7 @@ class Lobby:
 
     def __init__(self, around: Surroundings) -> None:
         self.around = around
-        self.storage = Storage(around.store, self._storage_changed, around.metrics)
+        self.storage = Storage(around.store, self._storage_changed, around.metrics, str(around.data_file or ""))
         self.rooms: dict[str, Room] = {}
         self.is_draining = False
         self._opening: dict[str, asyncio.Task[Room]] = {}

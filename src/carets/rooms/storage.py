@@ -47,12 +47,15 @@ SENTENCES: dict[FaultName, str] = {
 }
 """How each fault reads behind "the server cannot save"."""
 
+_NEXT_STEP = "make room on its disk, or mend it; it goes on by itself, and does not start anew before"
+
 
 class Storage:
     """A store and how it is."""
 
-    def __init__(self, store: Store, on_change: Callable[[], None], metrics: Metrics) -> None:
-        """`on_change` is called whenever `fault` is another."""
+    def __init__(self, store: Store, on_change: Callable[[], None], metrics: Metrics, place: str = "") -> None:
+        """`on_change` is called whenever `fault` is another; `place` is where the store is, for the log."""
+        self._place = place
         self._store = store
         self._metrics = metrics
         self._on_change = on_change
@@ -139,7 +142,7 @@ class Storage:
         if broken is None:
             _log.info("storage_writable")
         else:
-            _log.error("storage_read_only", fault=broken, error=str(error))
+            _log.error("storage_read_only", fault=broken, error=str(error), store=self._place, next_step=_NEXT_STEP)
         self._broken = broken
         self._on_change()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from carets import limits
@@ -36,6 +37,9 @@ class Surroundings(NamedTuple):
     audit: Audit = Audit()
     carry_until_ms: int = 0
     """Until when members may carry back what others typed, after the restore of an older backup; 0: never."""
+
+    data_file: Path | None = None
+    """Where the store is, for whoever watches its disk; None where nobody does."""
 
     clock_s: Callable[[], float] = _loop_clock_s
     """Seconds that only go forward, fine enough to tell what one frame costs; from when does not matter."""
