@@ -150,6 +150,18 @@ async def test_what_is_no_workspace_is_one_line_and_status_2(either: Place, unkn
         assert (ended.status, ended.out, ended.err) == (2, "", f"carets: There is no such workspace. {LISTED}\n")
 
 
+@pytest.mark.parametrize("workspace_id", ["-7MPKGQlNwGOabcd", "--MPKGQlNwGOabcd", "-d------------at"])
+async def test_an_id_that_begins_with_a_hyphen_is_no_option(place: Place, workspace_id: str) -> None:
+    """Ids are random letters; one in 64 could be neither deleted nor restored, nor get links, at the command line."""
+    with contextlib.closing(sqlite3.connect(place.data / DATA_FILE)) as connection:
+        connection.execute("UPDATE workspaces SET workspace_id = ?", (workspace_id,))
+        connection.commit()
+    assert (await place.admin("delete", workspace_id)).status == 0
+    assert (await place.admin("restore", workspace_id)).out == f"{workspace_id} is back: Ours\n"
+    ended = await place.admin("links", workspace_id, "--revoke-old", "--public-url", "https://code.example.org")
+    assert (ended.out.count(f"/w/{workspace_id}#key="), ended.err) == (3, "")
+
+
 async def test_the_admin_token_is_printed_and_made_anew(either: Place, http: aiohttp.ClientSession) -> None:
     old = (await either.admin("token")).out.strip()
     new = (await either.admin("token", "--new")).out.strip()

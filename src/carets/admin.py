@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from carets import limits
 from carets.administration import Administration, administer
 from carets.commands import add_data_option, count, size, when
 from carets.config import DEFAULT_PORT
+from carets.protocol.access import is_workspace_id
 
 _GUESSED_URL = f"http://127.0.0.1:{DEFAULT_PORT}"
 """Where a server is that was given no options, to the letter: another name for it is another site to browsers."""
@@ -27,6 +28,14 @@ _WORDS = {"log_bytes": "edits in all", "store_bytes": "data file", "free_bytes":
 """Numbers of `usage` whose names say less to people."""
 
 _Work = Callable[[Administration, argparse.Namespace], None]
+
+
+def ids_last(arguments: Sequence[str]) -> list[str]:
+    """The same command, with a workspace's id that begins with a hyphen where it is no option: one in 64 does."""
+    if not arguments or arguments[0] != "admin" or "--" in arguments:
+        return list(arguments)
+    ids = [each for each in arguments if each.startswith("-") and is_workspace_id(each)]
+    return [*(each for each in arguments if each not in ids), *(["--", *ids] if ids else [])]
 
 
 def add_admin_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

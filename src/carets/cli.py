@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import carets
-from carets.admin import add_admin_commands
+from carets.admin import add_admin_commands, ids_last
 from carets.commands import add_care_commands
 from carets.config import add_serve_options, read_config
 from carets.errors import Misconfigured
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns the exit status: 0 done, 1 the data is not sound, 2 something must be changed first, 130 interrupted.
     """
     try:
-        options = parser().parse_args(arguments)
+        options = parser().parse_args(ids_last(sys.argv[1:] if arguments is None else arguments))
         status: int = options.run(options)
     except Misconfigured as error:
         print(f"carets: {error}", file=sys.stderr)
