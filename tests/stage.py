@@ -135,6 +135,7 @@ class MemoryStore:
         return [entry for entry in self.workspaces[workspace_id].chat if entry.chat_id < before_id][-count_max:]
 
     async def put_link(self, workspace_id: str, link: LinkRecord) -> None:
+        await self.gate.wait()
         self._check_write()
         record = self.workspaces[workspace_id]
         record.links = [each for each in record.links if each.link_id != link.link_id] + [link]

@@ -203,19 +203,19 @@ async def test_one_who_comes_back_brings_what_all_had_typed(stage: Stage) -> Non
     ann, bob, kept = await typed_and_lost(stage)
     late = ann.edit(1, 0, "zero ")
     await go_back(stage, kept, 1000)
-    assert (await stage.room.read_text(1)) == "one two "
+    assert (await stage.room.shelf.read_text(1)) == "one two "
     bob = await come_back(stage, bob)
     assert [notice["carries"] for notice in bob.told("welcome")] == [True], "a page brings what it remembers, too"
-    assert (await stage.room.read_text(1)) == "one two three four "
+    assert (await stage.room.shelf.read_text(1)) == "one two three four "
     assert bob.told("refused") == []
     ann = await come_back(stage, ann)
     assert ann.told("refused") == []
     assert late, "typed while the server was gone"
-    assert ann.text(1) == bob.text(1) == await stage.room.read_text(1) == "zero one two three four "
+    assert ann.text(1) == bob.text(1) == await stage.room.shelf.read_text(1) == "zero one two three four "
     ann.type(1, "five")
     bob.type(1, "!")
     await settled()
-    assert ann.text(1) == bob.text(1) == await stage.room.read_text(1)
+    assert ann.text(1) == bob.text(1) == await stage.room.shelf.read_text(1)
     assert stage.store.owners[ROOM_ID, 1] == {1: ann.member.person, 2: bob.member.person}
 
 
@@ -226,7 +226,7 @@ async def test_after_the_window_nobody_brings_what_others_typed(stage: Stage) ->
     bob = await come_back(stage, bob)
     assert [notice["carries"] for notice in bob.told("welcome")] == [False]
     assert [notice["code"] for notice in bob.told("refused")] == [Code.CLIENT_ID_TAKEN]
-    assert (await stage.room.read_text(1)) == "one two "
+    assert (await stage.room.shelf.read_text(1)) == "one two "
 
 
 async def test_a_viewer_carries_nothing(stage: Stage) -> None:
@@ -237,7 +237,7 @@ async def test_a_viewer_carries_nothing(stage: Stage) -> None:
     await settled()
     eve.send(1, wire.encode_step_2(bob.doc(1).get_update()))
     assert [notice["code"] for notice in eve.told("refused")] == [Code.ROLE_TOO_LOW]
-    assert (await stage.room.read_text(1)) == "one two "
+    assert (await stage.room.shelf.read_text(1)) == "one two "
 
 
 async def test_a_failed_commit_leaves_the_window_open(stage: Stage) -> None:
@@ -252,7 +252,7 @@ async def test_a_failed_commit_leaves_the_window_open(stage: Stage) -> None:
     stage.store.fails = False
     bob = await come_back(stage, bob)
     assert bob.told("refused") == []
-    assert "three four" in await stage.room.read_text(1)
+    assert "three four" in await stage.room.shelf.read_text(1)
 
 
 async def test_a_stock_client_carries_by_its_link_and_types_on(stage: Stage) -> None:
@@ -272,5 +272,5 @@ async def test_a_stock_client_carries_by_its_link_and_types_on(stage: Stage) -> 
     stage.room.receive_stock(stock.member, 1, wire.encode_update(own.get_update(before)))
     await settled()
     assert stock.line.closed_with is None
-    assert (await stage.room.read_text(1)) == "one two three four five six "
+    assert (await stage.room.shelf.read_text(1)) == "one two three four five six "
     assert stage.store.owners[ROOM_ID, 1][50] == "link:link-editor"

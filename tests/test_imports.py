@@ -81,12 +81,12 @@ async def test_imported_files_are_one_durable_commit_and_all_are_told(stage: Sta
     assert {owner for append in batch.appends for _, owner in append.claims} == {imports.SERVER}
     for actor in (ann, bob):
         assert [file["file_id"] for told in actor.told("files") for file in told["files"]] == [2, 3, 4]
-    assert [await stage.room.read_text(file_id) for file_id in (1, 2, 3, 4)] == ["", "b\n", "", "😀"]
+    assert [await stage.room.shelf.read_text(file_id) for file_id in (1, 2, 3, 4)] == ["", "b\n", "", "😀"]
     assert stage.room.open_files == {}, "reading does not keep a document in memory"
     eve = await stage.editor(2)
     eve.type(2, "more")
     await settled()
-    assert eve.text(2) == await stage.room.read_text(2) == "b\nmore"
+    assert eve.text(2) == await stage.room.shelf.read_text(2) == "b\nmore"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ async def test_what_is_deleted_or_was_never_there_cannot_be_read(stage: Stage) -
     await settled()
     for file_id, code in ((1, Code.FILE_DELETED), (9, Code.FILE_UNKNOWN)):
         with pytest.raises(Refused) as caught:
-            await stage.room.read_text(file_id)
+            await stage.room.shelf.read_text(file_id)
         assert caught.value.code is code
 
 
@@ -205,5 +205,5 @@ async def test_what_is_read_is_committed(stage: Stage) -> None:
     stage.store.gate.clear()
     ann.type(1, " and not yet")
     await settled()
-    assert await stage.room.read_text(1) == "kept"
+    assert await stage.room.shelf.read_text(1) == "kept"
     stage.store.gate.set()

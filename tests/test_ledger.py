@@ -61,7 +61,7 @@ async def test_an_edit_too_many_is_refused_with_its_frame_and_the_room_goes_on(f
     assert (refused["code"], refused["file_id"], refused["frame"]) == (Code.WORKSPACE_FULL, 2, bob.member.received)
     assert bob.saved == bob.member.received, "it is counted, so that the page knows what was not taken"
     assert bob.member.gone is None
-    assert (await full.room.read_text(2), kept(full) < 14_000) == ("", True)
+    assert (await full.room.shelf.read_text(2), kept(full) < 14_000) == ("", True)
     ann.type(1, "small")
     await settled()
     assert bob.text(1).endswith("small"), "what still fits is taken"

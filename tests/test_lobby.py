@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 from carets import limits
 from carets.errors import CaretsError, Code, Refused, Unavailable
 from carets.protocol import access
+from carets.rooms.steward import Steward
 from carets.rooms.store import Batch, LinkRecord, StoreFailed, WorkspaceRecord
-from tests.stage import ROOM_ID, Stage, settled
+from tests.stage import KEYS, ROOM_ID, Stage, settled
 
 
 @pytest.fixture
@@ -422,3 +423,49 @@ async def test_a_restore_that_came_late_does_not_take_back_a_newer_deletion(stag
     stage.room = await stage.lobby.enter(ROOM_ID)
     await stage.room.delete()
     assert await refused_to_enter(stage)
+
+
+async def test_links_that_are_revoked_while_the_room_comes_and_goes_open_nothing(stage: Stage) -> None:
+    """Its room had left memory between two of the revocations, and the next one had the leaked link still."""
+    steward = Steward(stage.lobby, None)  # type: ignore[arg-type]
+    stage.store.gate.clear()
+    making = asyncio.create_task(steward.new_links(ROOM_ID, revoke_old=True))
+    await settled()
+    while not making.done():
+        stage.lobby.sweep(0.0)
+        await stage.lobby.enter(ROOM_ID)
+        stage.store.gate.set()
+        stage.store.gate.clear()
+        await settled()
+    stage.store.gate.set()
+    room = await stage.lobby.enter(ROOM_ID)
+    for key in KEYS.values():
+        with pytest.raises(Refused) as caught:
+            room.find_link(key)
+        assert caught.value.code is Code.LINK_REVOKED
+    assert {role: room.find_link(link.key).role for role, link in (await making).items()} == {  # type: ignore[union-attr]
+        role: role for role in KEYS
+    }
+
+
+async def test_a_room_stays_in_memory_while_a_link_of_it_is_being_kept(stage: Stage) -> None:
+    stage.store.gate.clear()
+    revoking = asyncio.create_task(stage.room.put_link(stage.room.links["link-editor"]._replace(revoked_at_ms=1)))
+    await settled()
+    stage.lobby.sweep(0.0)
+    assert await stage.lobby.enter(ROOM_ID) is stage.room
+    stage.store.gate.set()
+    await revoking
+    stage.lobby.sweep(0.0)
+    assert stage.lobby.rooms == {}
+
+
+async def test_a_link_that_was_kept_beside_a_new_room_is_not_told_as_done(stage: Stage) -> None:
+    stage.store.gate.clear()
+    revoking = asyncio.create_task(stage.room.put_link(stage.room.links["link-editor"]._replace(revoked_at_ms=1)))
+    await settled()
+    stage.room.fail(RuntimeError("a mistake of ours"))
+    await stage.lobby.enter(ROOM_ID)
+    stage.store.gate.set()
+    with pytest.raises(Unavailable):
+        await revoking

@@ -100,7 +100,7 @@ async def test_a_room_holds_so_much_text_and_opens_no_more(stage: Stage, monkeyp
     await bob.open(large)
     await settled()
     assert bob.text(large) == ann.text(large) == "x" * 100, "what is there is anybody's"
-    assert await stage.room.read_text(small) == "y", "reading it for an export keeps nothing"
+    assert await stage.room.shelf.read_text(small) == "y", "reading it for an export keeps nothing"
     for actor in (ann, bob):
         stage.room.request(actor.member, messages.CloseFile(large))
     for _ in range(3):

@@ -30,6 +30,7 @@ from carets.edges import transfer
 from carets.errors import Code
 from carets.protocol.messages import FileRecord
 from carets.rooms.room import Room
+from carets.rooms.shelf import Shelf
 from carets.rooms.store import StoreFailed
 from carets.server import Running, running
 from tests.peer import connect, create_workspace, join
@@ -311,15 +312,15 @@ async def test_a_deleted_workspace_is_not_exported(place: Place) -> None:
 async def test_a_file_that_is_deleted_during_the_export_is_left_out(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_text = Room.read_text
+    read_text = Shelf.read_text
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         if file_id == 1:
             async with connect(place.server.address.rstrip("/"), place.workspace_id, place.keys["editor"]) as peer:
                 await peer.ask(type="delete_file", file_id=2)
-        return await read_text(room, file_id)
+        return await read_text(shelf, file_id)
 
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     with zipfile.ZipFile(io.BytesIO(await place.zip())) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["a.py", "empty", "שלום/نص.txt"]
@@ -329,15 +330,15 @@ async def test_a_file_that_cannot_be_read_gives_no_zip_that_looks_whole(
     server: Running, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = await made(server, http, {f"{number}": noise(200_000, number) for number in range(4)})
-    read_text = Room.read_text
+    read_text = Shelf.read_text
     failing = 3
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         if file_id == failing:
             raise StoreFailed(Code.UNAVAILABLE, "the disk is gone")
-        return await read_text(room, file_id)
+        return await read_text(shelf, file_id)
 
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     with pytest.raises(aiohttp.ClientError):
         await place.zip()
     assert server.lobby.around.metrics.refusals[Code.UNAVAILABLE] == 1
@@ -356,14 +357,14 @@ async def test_who_goes_away_during_an_export_ends_it(
     reads: list[int] = []
     left, gone = asyncio.Event(), asyncio.Event()
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         reads.append(file_id)
         if file_id == 3:
             left.set()
             await gone.wait()
         return noise(4_000_000, file_id)
 
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     ended = asyncio.Event()
     send = transfer.Transfer._send
 
@@ -414,7 +415,7 @@ async def test_so_many_of_a_role_export_at_once_and_so_many_files_are_packed_for
             return ""
 
     monkeypatch.setattr(transfer.Transfer, "_send", sending)
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     async with running(Config(port=0, data=tmp_path / "data")) as server:
         place = await made(server, http, {"a": ""})
         came: list[str] = []
@@ -435,12 +436,12 @@ async def test_who_stops_reading_an_export_makes_room_for_others(
     monkeypatch.setattr(limits, "EXPORTS_MAX", 1)
     monkeypatch.setattr(limits, "EXPORT_STALL_S", 0.3)
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         return noise(16_000_000, file_id) if file_id == 1 else "short"
 
     async with running(Config(port=0, data=tmp_path / "data")) as server:
         large = await made(server, http, {"a": ""})
-        monkeypatch.setattr(Room, "read_text", reading)
+        monkeypatch.setattr(Shelf, "read_text", reading)
         writer = await _ask_and_read_no_further(large)
         async with asyncio.timeout(30):
             assert await large.zip("viewer")
@@ -453,12 +454,12 @@ async def test_who_stops_reading_an_export_keeps_no_other_workspace_and_no_owner
     monkeypatch.setattr(limits, "EXPORTS_MAX", 1)
     texts = iter([noise(16_000_000, 1)])
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         return next(texts, "short")
 
     async with running(Config(port=0, data=tmp_path / "data")) as server:
         slow, other = [await made(server, http, {"a": ""}) for _ in range(2)]
-        monkeypatch.setattr(Room, "read_text", reading)
+        monkeypatch.setattr(Shelf, "read_text", reading)
         writer = await _ask_and_read_no_further(slow)
         async with asyncio.timeout(limits.EXPORT_STALL_S / 2):
             assert await other.zip("viewer")
@@ -502,13 +503,13 @@ async def test_a_link_that_is_revoked_during_an_export_gets_nothing_more(
     room, reads = await place.room(), []
     (link,) = [link for link in room.links.values() if link.role == "viewer"]
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         reads.append(file_id)
         if file_id == 2:
             await room.put_link(link._replace(revoked_at_ms=1))
         return noise(400_000, file_id)
 
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     with pytest.raises(aiohttp.ClientPayloadError):
         await place.zip("viewer")
     assert reads == [1, 2]
@@ -521,10 +522,10 @@ async def test_an_export_takes_no_more_memory_for_more_files(
     place = await made(server, http, {f"{number:02}": "" for number in range(60)})
     texts = [noise(1_000_000, seed) for seed in range(3)]
 
-    async def reading(room: Room, file_id: int) -> str:
+    async def reading(shelf: Shelf, file_id: int) -> str:
         return texts[file_id % 3] + str(file_id)
 
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     tracemalloc.start()
     try:
         size = 0

@@ -102,7 +102,7 @@ class Server:
                     else:
                         room.request(member, request)
                 if room.is_full:
-                    await room.settle()
+                    await room.eased()
                 await asyncio.sleep(member.allowance.wait_s())
                 await line.may_read()
         except CaretsError as error:
@@ -125,7 +125,7 @@ class Server:
             while (frame := await line.inbox.get()) is not None and member.gone is None:
                 room.receive_stock(member, file_id, frame[1])
                 if room.is_full:
-                    await room.settle()
+                    await room.eased()
                 await asyncio.sleep(member.allowance.wait_s())
                 await line.may_read()
         except CaretsError as error:

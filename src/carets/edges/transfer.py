@@ -149,7 +149,7 @@ class Transfer:
             # While the last was sent, the room may have left memory and come back, and the link may have been revoked.
             room = (await enter(self._lobby, request, Role.VIEWER, "")).room
             try:
-                text = await room.read_text(file.file_id)
+                text = await room.shelf.read_text(file.file_id)
             except Refused as refused:
                 if refused.code in (Code.FILE_DELETED, Code.FILE_UNKNOWN):
                     return False

@@ -87,7 +87,7 @@ class WebSocketDoor:
                     # files or the members that there are.
                     await asyncio.sleep(0)
                 if room.is_full:
-                    await room.settle()
+                    await room.eased()
                 if wait_s := member.allowance.wait_s():
                     await asyncio.sleep(wait_s)
         except CaretsError as error:

@@ -78,7 +78,7 @@ async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
             raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes binary frames only")
         room.receive_stock(member, file_id, frame)
         if room.is_full:
-            await room.settle()
+            await room.eased()
         if wait_s := member.allowance.wait_s():
             await asyncio.sleep(wait_s)
 

@@ -76,6 +76,9 @@ class Pending:
     awaited: set[asyncio.Future[None]] = field(default_factory=set)
     """What outsiders wait for; it outlives the sealing of what it is about."""
 
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when what is here now is here no more; what comes after has another one."""
+
     def __bool__(self) -> bool:
         return bool(self.touched or self.operations or self.edits)
 
@@ -110,6 +113,7 @@ class Pending:
         for kept in self.awaited:
             if not kept.done():
                 kept.set_exception(error)
+        self._let_go()
 
     def post(self, post: Post) -> None:
         """Queue a message of the chat."""
@@ -121,6 +125,11 @@ class Pending:
     def clear(self) -> None:
         """Begin anew."""
         self.edits, self.operations, self.posts, self.touched, self.bytes_waiting = {}, [], [], {}, 0
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self.gone.set()
+        self.gone = asyncio.Event()
 
     def seal(self, workspace_id: str, now_ms: int) -> Sealed:
         """Make all that is here into one commit."""

@@ -15,8 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import structlog
 
@@ -73,7 +72,8 @@ class Room:
         self._pending = Pending()
         self._committing: asyncio.Task[None] | None = None
         self._member_ids = 0
-        self._calls = 0
+        self._calls = chores.Calls()
+        """Those that will change the workspace: the room stays in memory for them."""
         self._record_turn = asyncio.Lock()
         self.empty_since_ms = around.now_ms()
 
@@ -465,15 +465,6 @@ class Room:
             self.delivery.ask_for_gaps()
         self.delivery.flush_all()
 
-    @contextmanager
-    def _call(self) -> Iterator[None]:
-        """While a call is under way that will change the workspace, the room stays in memory."""
-        self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
-
     def _check_open(self) -> None:
         """Raises: Refused, Unavailable when the workspace must not be changed here any more."""
         if self.deleted_at_ms is not None:
@@ -484,7 +475,7 @@ class Room:
 
     async def import_files(self, author: str, files: Mapping[str, str], key: str | None = None) -> list[FileRecord]:
         """Make files of texts, all in one durable commit or none, while `key` is good. Raises: Refused, Unavailable."""
-        with self._call():
+        with self._calls:
             drafts = await imports.draft_all(files, self._around.entropy)
             self._check_open()
             if key is not None:
@@ -498,13 +489,9 @@ class Room:
             await kept
             return records
 
-    async def read_text(self, file_id: int) -> str:
-        """The committed text of a live file, which does not stay in memory for it. Raises: Refused, StoreFailed."""
-        return await self.shelf.read_text(file_id)
-
     async def rename(self, title: str) -> None:
         """Give the workspace another title. Raises: Refused, Unavailable."""
-        with self._call():
+        with self._calls:
             async with self._record_turn:
                 self._check_open()
                 await self.storage.shared.put_workspace(self.id, title, None)
@@ -518,7 +505,7 @@ class Room:
 
         The log stays: what was saved before, or is saved meanwhile, is there when it is restored.
         """
-        with self._call():
+        with self._calls:
             async with self._record_turn:
                 self._check_open()
                 now_ms = self._around.now_ms()
@@ -530,18 +517,20 @@ class Room:
 
     async def restore(self) -> None:
         """Take back the deletion of a workspace that is still in memory. Raises: StoreFailed."""
-        with self._call():
+        with self._calls:
             async with self._record_turn:
                 await self.storage.shared.put_workspace(self.id, self.title, None)
                 self.deleted_at_ms = None
 
     async def put_link(self, link: LinkRecord) -> None:
-        """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, StoreFailed."""
-        with self.links.coming(link):
+        """Keep a new or changed link; members on a revoked one are closed at once. Raises: Refused, Unavailable."""
+        with self._calls, self.links.coming(link):
             await self.storage.shared.put_link(self.id, link)
         self._around.note_link(link, self.id)
         if link.revoked_at_ms is not None:
             self._expel_links({link.link_id}, Code.LINK_REVOKED)
+        if self.failed is not None:
+            raise Unavailable(Code.UNAVAILABLE, "the workspace may have been opened anew without it: ask again")
 
     @property
     def is_clean(self) -> bool:
@@ -555,8 +544,12 @@ class Room:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits for the next commit that edges must read no further until `settle`."""
-        return self._pending.bytes_waiting > limits.BATCH_BYTES_MAX
+        """Whether so much waits for the next commit that edges must read no further until `eased`."""
+        return self.failed is None and self._pending.bytes_waiting > limits.BATCH_BYTES_MAX
+
+    async def eased(self) -> None:
+        """Wait until what waits now is in a commit, or given up; not for what comes meanwhile, as `settle` does."""
+        await self._pending.gone.wait()
 
     def sweep(self) -> bool:
         """Put idle files out of memory. Returns whether the room itself may go: empty, clean, nothing under way."""

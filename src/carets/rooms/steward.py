@@ -5,6 +5,7 @@ Owns: the rights that need no key of a workspace. Does not know: HTTP, SQL, how 
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal, NamedTuple, Protocol
 
 from carets import limits
@@ -82,6 +83,8 @@ class Steward:
     def __init__(self, lobby: Lobby, inventory: Inventory) -> None:
         self._lobby = lobby
         self._inventory = inventory
+        self._linking = asyncio.Lock()
+        """One at a time, so that two who revoke all other links do not leave a workspace without any."""
 
     async def workspaces(self, after: int = 0) -> list[dict[str, object]]:
         """At most `LISTED_MAX` workspaces with numbers above `after`, and who is in them now. Raises: StoreFailed."""
@@ -98,15 +101,24 @@ class Steward:
 
     async def new_links(self, workspace_id: str, *, revoke_old: bool) -> dict[RoleName, NewLink]:
         """Make a link of each role, and revoke all that there were if asked to. Raises: Refused, Unavailable."""
-        room = await self._lobby.enter(workspace_id)
-        old = [link for link in room.links.values() if link.revoked_at_ms is None]
-        made = {role.label: self._lobby.new_link(role.label, "", None) for role in Role}
-        for link in made.values():
-            await room.put_link(link.record)
-        self._note("links_made", workspace_id)
-        for record in old if revoke_old else ():
-            await room.put_link(record._replace(revoked_at_ms=self._lobby.around.now_ms()))
-        return made
+        async with self._linking:
+            made = {role.label: self._lobby.new_link(role.label, "", None) for role in Role}
+            for link in made.values():
+                await (await self._lobby.enter(workspace_id)).put_link(link.record)
+            self._note("links_made", workspace_id)
+            if revoke_old:
+                await self._revoke_others(workspace_id, {link.record.link_id for link in made.values()})
+            return made
+
+    async def _revoke_others(self, workspace_id: str, fresh: set[str]) -> None:
+        """Revoke every link but these, and one made meanwhile with an old one. Raises: Refused, Unavailable."""
+        while True:
+            # Entered anew for each: between two of them the room may have left memory and come back with the others.
+            room = await self._lobby.enter(workspace_id)
+            old = [link for link in room.links.values() if link.revoked_at_ms is None and link.link_id not in fresh]
+            if not old:
+                return
+            await room.put_link(old[0]._replace(revoked_at_ms=self._lobby.around.now_ms()))
 
     async def delete(self, workspace_id: str) -> None:
         """Delete a workspace, so that it can be restored, and close whoever is in it. Raises: Refused, Unavailable."""
