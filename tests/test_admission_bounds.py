@@ -32,3 +32,18 @@ def test_halves_are_seen_in_what_comes_beside_what_is_here() -> None:
     with pytest.raises(CaretsError) as caught:
         gate.admit(update(block(1, 1, item("😀", (1, 0)), item("x", (1, 1)))), author)
     assert caught.value.code is Code.SPLIT_CHARACTER
+
+
+def test_an_id_that_was_declared_counts_among_those_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were not: one editor could bring more ids than a state vector may have, and the file opened no more."""
+    monkeypatch.setattr("carets.protocol.admission.CLIENT_IDS_MAX", 2)
+    gate = Gate()
+    for client in (1, 2, 3):
+        author = Author("person:mallory")
+        gate.declare(client, author)
+        if client <= 2:
+            assert gate.admit(update(block(client, 0, item("a"))), author)
+            continue
+        with pytest.raises(CaretsError) as caught:
+            gate.admit(update(block(client, 0, item("a"))), author)
+        assert caught.value.code is Code.CLIENT_IDS_TOO_MANY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -150,3 +151,22 @@ async def test_a_crowd_that_joins_a_large_document_costs_one_encoding_and_little
     assert all(actor.member.outbox.has_bulk(1) for actor in crowd)
     waiting = max(actor.line.waiting for actor in crowd)
     assert waiting < limits.OUTBOX_BYTES_LAGGING + limits.PART_BYTES_MAX
+
+
+async def test_who_asks_in_many_files_has_a_few_answers_a_turn_and_pays_for_them() -> None:
+    """A member with 400 files open had 400 documents encoded in one turn, and short answers cost it nothing."""
+    stage = await Stage().set_up(*(f"{number}.py" for number in range(20)))
+    ann = await stage.editor(*range(1, 21))
+    encoded = stage.around.metrics
+    spent = ann.member.allowance._turn_s
+    for file_id in range(1, 21):
+        ann.send(file_id, wire.encode_step_1(b"\0"))
+    asked, ann.member.allowance._turn_s = encoded.catch_ups, spent
+    most = 0
+    while encoded.catch_ups < asked + 20:
+        before = encoded.catch_ups
+        await asyncio.sleep(0)
+        most = max(most, encoded.catch_ups - before)
+    assert most == limits.CATCH_UPS_PER_TURN
+    assert ann.member.allowance._turn_s > spent
+    stage.room.delivery.stop()

@@ -14,6 +14,7 @@ from carets import limits
 from carets.errors import Code, Refused, Unavailable, WireError
 from carets.protocol import messages, wire
 from carets.protocol.dialect import STOCK
+from carets.protocol.updates import encode_state_vector
 from carets.rooms.document import DocumentFailed
 from carets.rooms.store import Checkpoint
 from tests.sessions import block, item, update
@@ -145,6 +146,20 @@ async def test_closing_a_file_with_a_gap_says_which_frame_was_not_taken(stage: S
     stage.room.request(ann.member, messages.CloseFile(1))
     await settled()
     assert [(each["file_id"], each["frame"]) for each in ann.told("refused")] == [(1, ann.member.received)]
+    assert ann.saved == ann.member.received
+
+
+async def test_losing_a_file_with_a_gap_holds_back_no_other_file(stage: Stage) -> None:
+    """A step 1 of another history takes the member out of the file; its gap stayed, and nothing was saved any more."""
+    ann = await stage.editor(1, 2)
+    ann.edit(1, 0, "lost ")
+    ann.send(1, wire.encode_update(ann.edit(1, 5, "gap")))
+    first = ann.member.received
+    stage.room.open_files[1].former_client_ids = frozenset([99])
+    ann.send(1, wire.encode_step_1(encode_state_vector({99: 1})))
+    ann.type(2, "other")
+    await settled()
+    assert [(each["code"], each.get("frame")) for each in ann.told("refused")] == [(Code.EPOCH_CHANGED, first)]
     assert ann.saved == ann.member.received
 
 

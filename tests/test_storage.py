@@ -332,3 +332,20 @@ async def test_the_log_says_where_nothing_can_be_saved_and_what_to_do(stage: Sta
     assert told["storage_read_only"]["store"] == "/var/lib/carets/carets.sqlite3"
     assert "make room" in told["storage_read_only"]["next_step"]
     assert "storage_writable" in told
+
+
+async def test_a_room_that_fails_over_the_news_does_not_keep_the_store_read_only(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The probe that found room ended with the room's mistake: nothing could be saved again in any room."""
+    back = await fill(stage)
+
+    def fail() -> None:
+        raise AssertionError("a mistake of ours")
+
+    monkeypatch.setattr(stage.room, "storage_changed", fail)
+    stage.store.fault = None
+    await settled()
+    assert stage.lobby.storage.is_writable
+    assert isinstance(stage.room.failed, AssertionError)
+    assert back.line.closed_with is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket as sockets
 import struct
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -329,6 +330,25 @@ async def test_who_sends_too_much_is_read_later_loses_nothing_and_is_not_taken_f
     assert (ann.close_code, ann.refusals) == (None, [])
     await ann.close()
     await bob.close()
+
+
+async def test_a_server_that_stood_still_takes_nobody_for_dead(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 33 s of SIGSTOP all idle members were closed: the heartbeat woke before what they had sent was read."""
+    line, _, socket = staged
+    monkeypatch.setattr(limits, "PING_EVERY_S", 0.2)
+    monkeypatch.setattr(limits, "PONG_WAIT_S", 0.1)
+    monkeypatch.setattr("carets.edges.line._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("carets.edges.line._LATE_S", 0.3)
+    heartbeat = Heartbeat(Metrics())
+    heartbeat.lines.add(line)
+    line.heard_at_s = asyncio.get_running_loop().time()
+    running = asyncio.create_task(heartbeat.run())
+    await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251 - the whole process stands still
+    while not socket.pings:
+        await asyncio.sleep(0.01)
+        assert line.closed_with is None, "it is pinged before it is taken for dead"
+    running.cancel()
 
 
 async def test_nothing_is_written_after_the_close(staged: Staged) -> None:

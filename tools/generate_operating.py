@@ -38,6 +38,7 @@ UNITS = {
     "EXPORTS": "exports",
     "ROOMS": "workspaces",
     "CONNECTIONS": "connections",
+    "CONTROL": "frames",
     "HOUR": "an hour",
     "MINUTE": "a minute",
     "ADDRESSES": "addresses",

@@ -214,6 +214,12 @@ PING_EVERY_S = 20.0
 PONG_WAIT_S = 10.0
 """Seconds of silence after a ping until a member that is not draining is taken for dead."""
 
+CONTROL_FRAMES_PER_S = 10.0
+"""Pings and pongs of one WebSocket in a second, above which it is read later: clients send one in some seconds."""
+
+CONTROL_FRAMES_BURST = 50
+"""Pings and pongs at once: an answer to each costs some 25 us, and one read of a flood holds 40,000 of them."""
+
 OUTBOX_BYTES_FULL = 64 * KIB
 """Bytes waiting in a member's transport above which no further part is cut: half a second of a 1 Mbit/s line."""
 

@@ -125,6 +125,32 @@ async def test_a_hello_that_never_comes_is_cut(scene: Scene, monkeypatch: pytest
     await asyncio.gather(pings, return_exceptions=True)
 
 
+async def test_a_flood_of_pings_before_a_hello_is_answered_at_the_pace_of_a_person(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mallory has no key. She upgrades, and sends empty pings as fast as her line takes them.
+
+    One read brings 40,000 of them; answering all at once held the event loop for seconds, and the end of her time for
+    a hello with it. They are answered as slowly as anybody sends them, and her time ends.
+    """
+    monkeypatch.setattr(limits, "HELLO_WAIT_S", 0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.server.port)
+    upgrade = [f"GET /ws/{scene.workspace_id} HTTP/1.1", "Host: localhost", "Upgrade: websocket", "Connection: Upgrade"]
+    upgrade += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="]
+    writer.write("\r\n".join([*upgrade, "Sec-WebSocket-Protocol: carets.v1", "", ""]).encode())
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"\x89\x80\0\0\0\0" * 40_000)
+    await scene.type()
+    told = b""
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(ANSWER_S):
+            while piece := await reader.read(65_536):
+                told += piece
+    assert Code.HELLO_EXPECTED.to_bytes(2, "big") in told
+    assert 0 < told.count(b"\x8a\0") <= limits.CONTROL_FRAMES_BURST + 10 * limits.CONTROL_FRAMES_PER_S
+    writer.close()
+
+
 # -- many
 
 

@@ -15,6 +15,7 @@ import pytest
 from carets.errors import Code
 from tests.attacks.scene import Scene, http_answer
 from tests.peer import create_workspace
+from tests.test_bad_input import refusal_of
 
 FOLDERS = ["assets", "run", "run/pyodide", "w", "api", "yjs/WORKSPACE", "ws"]
 
@@ -188,3 +189,14 @@ async def test_half_a_character_gets_nowhere(scene: Scene) -> None:
     for body in ('{"title":"\\ud800"}', '{"files":{"a":"\\ud800"}}', '{"files":{"\\udc00":""}}'):
         answer = await scene.call("POST", f"{scene.url}/api/workspaces", data=body, headers=headers)
         assert answer == http_answer(Code.BODY_MALFORMED)
+
+
+async def test_the_stock_door_tells_nobody_without_a_key_which_files_there_are(scene: Scene) -> None:
+    """Mallory knows the id of a workspace and no key, and asks for paths, one after the other.
+
+    The door said "no such file" before it had looked at the key, so that she could guess the names of files, as often
+    as she liked. Now every path is answered alike.
+    """
+    for path in ("a.py", "no-such-file.py", "~1", "~99"):
+        socket = await scene.socket(f"/yjs/{scene.workspace_id}/{path}", protocols=("yjs", "no-key-of-theirs"))
+        assert await refusal_of(socket) == (0, Code.KEY_WRONG), path

@@ -22,12 +22,16 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from carets import limits
 from carets.errors import CaretsError, Code, Unavailable
 from carets.metrics import Metrics
+from carets.protocol.pace import Bucket
 
 _CLOSE_WAIT_S = 2.0
 """Seconds for the peer to answer a close frame, and for the last bytes to leave."""
 
 _LOOK_EVERY_S = 1.0
 """Seconds between the heartbeat's looks at all lines."""
+
+_LATE_S = 2.0
+"""Seconds by which a look may come late: after more, what members sent waits behind it."""
 
 
 class Line:
@@ -46,6 +50,7 @@ class Line:
         self.is_read = True
         """Whether its silence is its own: not while we work at its last frame, or read it later for its rate."""
         self.closed_with: CaretsError | None = None
+        self._controls = Bucket(limits.CONTROL_FRAMES_PER_S, limits.CONTROL_FRAMES_BURST)
         self._metrics = metrics
         self._request = request
         self._transport = transport
@@ -114,14 +119,18 @@ class Line:
         while True:
             self.is_read = True
             message = await self.socket.receive()
-            self.heard_at_s = asyncio.get_running_loop().time()
+            self.heard_at_s = now_s = asyncio.get_running_loop().time()
             self.was_pinged = False
             if message.type is WSMsgType.BINARY or message.type is WSMsgType.TEXT:
                 self.is_read = False
                 yield message.data
-            elif message.type is WSMsgType.PING:
-                await self.socket.pong(message.data)
-            elif message.type is not WSMsgType.PONG:
+            elif message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
+                # A read brings thousands of them, and nothing else here would give the others their turn.
+                if wait_s := self._controls.take(1, now_s):
+                    await asyncio.sleep(wait_s)
+                if message.type is WSMsgType.PING:
+                    await self.socket.pong(message.data)
+            else:
                 return
             while self._transport.get_write_buffer_size() > limits.OUTBOX_BYTES_HARD:
                 # Its answers pile up: what it says next can wait until it has read them.
@@ -163,9 +172,15 @@ class Heartbeat:
         """Look at every line, for ever."""
         loop = asyncio.get_running_loop()
         while True:
+            due_s = loop.time() + _LOOK_EVERY_S
             await asyncio.sleep(_LOOK_EVERY_S)
+            late_s = loop.time() - due_s
             for line in list(self.lines):
-                line.look(loop.time())
+                if late_s > _LATE_S:
+                    # The silence was ours: this process stood still, and what came meanwhile is not read yet.
+                    line.heard_at_s += late_s
+                else:
+                    line.look(loop.time())
 
 
 @contextlib.asynccontextmanager

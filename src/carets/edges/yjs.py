@@ -84,11 +84,16 @@ async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
 
 
 def _key(request: web.Request, room: Room) -> str:
-    """The key in the query or after ``yjs`` among the subprotocols. Raises: Refused OWNER_KEY_IN_QUERY."""
+    """The key in the query or after ``yjs`` among the subprotocols. It opens: nobody else hears which files there are.
+
+    Raises: Refused, OWNER_KEY_IN_QUERY among others.
+    """
     if key := trace.keep_out(request.query.get("key", "")):
         link = room.find_link(key)
         if link is not None and link.role == "owner":
             raise Refused(Code.OWNER_KEY_IN_QUERY)
         return key
     offered = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    return trace.keep_out(next((word for word in offered if word and word != STOCK.name), ""))
+    key = trace.keep_out(next((word for word in offered if word and word != STOCK.name), ""))
+    room.find_link(key)
+    return key

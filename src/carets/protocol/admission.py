@@ -391,7 +391,8 @@ class Gate:
             coming = sum(self._owner(client) is None for client in clients)
             clients = [client for client in clients if self._owner(client) == author.person]
         free = self._unowned(clients, author)
-        if (free or coming) and max(len(self._owners), len(self._lanes)) + len(free) + coming > CLIENT_IDS_MAX:
+        coming += sum(client not in self._owners for client in clients)  # those that were declared, too
+        if coming and max(len(self._owners), len(self._lanes)) + coming > CLIENT_IDS_MAX:
             raise Refused(Code.CLIENT_IDS_TOO_MANY, f"{CLIENT_IDS_MAX} in one file")
         author.new_ids_left -= len(free)
         for client in clients:

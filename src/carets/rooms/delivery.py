@@ -236,13 +236,13 @@ class Delivery:
             member = next(iter(self._waiting))
             del self._waiting[member]
             if member.gone is None and not member.outbox.lagging:
-                encodings_left -= self._catch_up(member)
+                encodings_left -= self._catch_up(member, encodings_left)
                 self.flush(member)
         if self._waiting:
             self._turn = chores.soon(self._guarded, self._catch_up_some)
 
-    def _catch_up(self, member: Member) -> int:
-        """Put what a member missed. Returns how many documents were encoded."""
+    def _catch_up(self, member: Member, encodings_max: int) -> int:
+        """Put what a member missed, what takes more encodings in a later turn. Returns how many there were."""
         for kind, make in self._whole.items():
             if kind in member.stale:
                 self.reply(member, make())
@@ -261,6 +261,9 @@ class Delivery:
                 member.allowance.answered(self.tell_presence(file, seat))
             if seat.in_parts:
                 continue
+            if encodings >= encodings_max:
+                self._waiting.setdefault(member)
+                break
             if seat.ask_due:
                 self.ask(seat)
             if seat.question is not None and self._may_answer(member):
@@ -279,8 +282,14 @@ class Delivery:
         if not first_answer and seat.behind.version == document.version:
             seat.behind = None
             return 0
-        known = decode_state_vector(seat.behind.state_vector)
-        message = file.step_2(known) if first_answer else wire.encode_update(document.encode_since(known))
+        known = decode_state_vector(
+            seat.behind.state_vector, entries_max=limits.CLIENT_ID_MAX
+        )  # our own, or read before
+        if first_answer:
+            with member.allowance.measured():  # it was asked for, and a short answer may take long
+                message = file.step_2(known)
+        else:
+            message = wire.encode_update(document.encode_since(known))
         seat.answer_due = False
         self._metrics.catch_ups += 1
         self._metrics.catch_up_bytes += len(message)

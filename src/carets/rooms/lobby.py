@@ -171,8 +171,12 @@ class Lobby:
 
     def _storage_changed(self) -> None:
         for room in list(self.rooms.values()):
-            if room.failed is None:
+            if room.failed is not None:
+                continue
+            try:
                 room.storage_changed()
+            except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
+                room.fail(error)
 
     def note(self, error: CaretsError, **told: str) -> None:
         """Tell of a refusal: the audit log when it is one of rights, else the log."""

@@ -157,8 +157,8 @@ class Room:
         try:
             self._take(member, file_id, message)
         except Refused as refused:
-            self.seats.give_up(member, file_id)
-            self.refuse(member, refused, file_id, None)
+            if not self._give_up(member, file_id, refused):
+                self.refuse(member, refused, file_id, None)
 
     def receive_stock(self, member: Member, file_id: int, data: bytes) -> None:
         """Take one message at the stock door. Raises: WireError, Refused."""
@@ -182,7 +182,7 @@ class Room:
             self.open_files[file_id].check_lineage(known)
             self.delivery.answer(seat, message.state_vector)  # type: ignore[union-attr]
         elif kind is wire.Awareness:
-            self._take_presence(member, seat, message.payload)  # type: ignore[union-attr]
+            self.seats.take_presence(seat, message.payload)  # type: ignore[union-attr]
         elif kind is wire.QueryAwareness:
             self.delivery.answer_presence(seat)
 
@@ -229,27 +229,27 @@ class Room:
     def _refuse_update(self, member: Member, file_id: int, seat: Seat | None, refused: Refused) -> None:
         # What waits for the repair of a gap is not taken either: the first of it is the frame to name.
         frame = member.gaps.pop(file_id, member.received)
-        if not member.dialect.has_notices:
-            if refused.code is Code.ROLE_TOO_LOW:
-                self._around.note_refusal(refused, self.id)
-                denied = wire.encode_permission_denied(str(refused))
-                member.outbox.put(member.dialect.message(file_id, denied))
-                self.delivery.flush(member)
-                return
+        if not member.dialect.has_notices and refused.code is not Code.ROLE_TOO_LOW:
             raise refused
         self._around.note_refusal(refused, self.id)
-        if seat is not None:
-            seat.blocked = True
-        self.delivery.reply(member, messages.refusal(refused, file_id=file_id, frame=frame))
+        if member.dialect.has_notices:
+            if seat is not None:
+                seat.blocked = True
+            self.delivery.reply(member, messages.refusal(refused, file_id=file_id, frame=frame))
+        else:
+            denied = wire.encode_permission_denied(str(refused))
+            member.outbox.put(member.dialect.message(file_id, denied))
         self.delivery.flush(member)
 
-    def _take_presence(self, member: Member, seat: Seat, payload: bytes) -> None:
-        whereabouts = self.open_files[seat.file_id].whereabouts
-        if member.dialect.has_notices:
-            profile.take_page_presence(whereabouts, member, payload)
-        elif profile.take_stock_presence(whereabouts, seat, payload):
-            self.delivery.arrived(member)
-        self.delivery.tick_soon()
+    def _give_up(self, member: Member, file_id: int, refused: Refused) -> bool:
+        """Take a member out of a file; whether it was told so for edits that wait for the repair of a gap there."""
+        has_gap = file_id in member.gaps
+        if has_gap:
+            self._refuse_update(member, file_id, None, refused)
+            self._pending.touched[member.id] = member
+            self._wake()
+        self.seats.give_up(member, file_id)
+        return has_gap
 
     # -- requests
 
@@ -282,12 +282,8 @@ class Room:
                 raise AssertionError("open_file waits, so it does not come by here")
             case messages.CloseFile():
                 member.parts.forget(request.file_id)
-                if request.file_id in member.gaps:
-                    unmended = Refused(Code.FILE_NOT_OPEN, "it was closed before a gap in its edits was mended")
-                    self._refuse_update(member, request.file_id, None, unmended)
-                    self._pending.touched[member.id] = member
-                    self._wake()
-                self.seats.give_up(member, request.file_id)
+                unmended = Refused(Code.FILE_NOT_OPEN, "it was closed before a gap in its edits was mended")
+                self._give_up(member, request.file_id, unmended)
             case messages.Profile():
                 profile.take_profile(member, request, self.open_files)
                 self.delivery.arrived(member)

@@ -13,6 +13,7 @@ from carets import limits
 from carets.errors import Code, Refused
 from carets.protocol import messages, wire
 from carets.protocol.admission import Author
+from carets.rooms import profile
 from carets.rooms.delivery import Delivery
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
@@ -63,4 +64,13 @@ class Seats:
         file = self._open[file_id]
         del file.seats[member.id]
         file.whereabouts.remove(member.id)
+        self._delivery.tick_soon()
+
+    def take_presence(self, seat: Seat, payload: bytes) -> None:
+        """Take in where a member says that it is in a file. Raises: WireError."""
+        whereabouts = self._open[seat.file_id].whereabouts
+        if seat.member.dialect.has_notices:
+            profile.take_page_presence(whereabouts, seat.member, payload)
+        elif profile.take_stock_presence(whereabouts, seat, payload):
+            self._delivery.arrived(seat.member)
         self._delivery.tick_soon()
