@@ -81,6 +81,7 @@ async def test_nothing_is_said_to_be_saved_in_a_file_that_has_lost_its_place(tmp
         with pytest.raises(StoreFailed, match="was moved or replaced") as failed:
             await store.append(chat(1))
         assert failed.value.fault == "failing"
+        assert str(tmp_path) not in str(failed.value), "members are told, too, and no paths of the server"
         assert path.exists() == (replacement is not None), "no empty one is made in its place"
     aside.replace(path)
     await store.append(chat(1))

@@ -46,7 +46,7 @@ class Faults:
     def refuse_another_file(self) -> None:
         """Raises: StoreFailed when the path names another file by now, or none: what is written would be lost."""
         if _file_at(self._path) != self._file:
-            detail = f"{self._path} was moved or replaced while the server runs: put it back, or start the server anew"
+            detail = "its data file was moved or replaced; the operator should put it back, or start the server anew"
             raise StoreFailed(Code.UNAVAILABLE, detail, fault="failing")
 
     def failure(self, error: Exception) -> StoreFailed:
