@@ -169,7 +169,7 @@ def test_a_slash_behind_a_folder_that_is_not_there_makes_no_file_of_that_name(
 ) -> None:
     """The nightly line names a folder. When its disk was not mounted, the first backup became a file of that name."""
     assert main(["backup", "--data", str(tmp_path / "data"), f"{tmp_path}/kept/"]) == 2
-    assert "there is no folder" in capsys.readouterr().err
+    assert f"there is no folder {tmp_path}/kept/: make it first" in capsys.readouterr().err
     assert names(tmp_path) == []
 
 
