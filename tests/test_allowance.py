@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from carets import limits
 from carets.errors import Code, Unavailable
 from carets.protocol import messages, wire
+from carets.rooms import document as documents
 from carets.rooms.allowance import Allowance
 from tests.stage import Actor, Stage, settled
 
@@ -115,6 +117,27 @@ async def test_bringing_a_file_into_memory_is_whose_wish_it_was(stage: Stage, cl
 
     shelf._load = dearly  # type: ignore[method-assign]
     await ann.open(2)
+    assert ann.member.allowance.wait_s() == pytest.approx(1 / limits.MEMBER_TURN_SHARE)
+
+
+async def test_making_a_document_of_its_log_is_paid_and_waiting_for_the_store_is_not(
+    stage: Stage, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the gate was paid, and the document, which holds the loop for six times as long, was not."""
+    ann, make = stage.join(), documents.load
+
+    def dearly(updates: list[bytes]) -> tuple[documents.Document, list[int]]:
+        clock.now_s += 2.0
+        return make(updates)
+
+    monkeypatch.setattr(documents, "load", dearly)
+    stage.store.loading.clear()
+    opening = asyncio.create_task(ann.open(2))
+    await settled()
+    clock.now_s += 60.0
+    stage.store.loading.set()
+    await opening
+    assert stage.room.open_files[2].load_s == pytest.approx(2.0)
     assert ann.member.allowance.wait_s() == pytest.approx(1 / limits.MEMBER_TURN_SHARE)
 
 

@@ -80,22 +80,22 @@ class Shelf:
         try:
             if file := self.files.get(file_id):
                 return file.document.text()
-            document, _ = await self._read(file_id)
+            document, *_ = await self._read(file_id)
             return document.text()
         except documents.DocumentFailed as error:
             raise StoreFailed(Code.UNAVAILABLE, "the file cannot be read") from error
 
     async def _load(self, file_id: int) -> None:
-        document, log = await self._read(file_id)
-        began_s = self._clock_s()
+        document, log, began_s = await self._read(file_id)
         file = OpenFile(self._table.committed[file_id], document, log, is_carrying=self._is_carrying)
         file.load_s = self._clock_s() - began_s
         file.deleted = self._table.is_deleted(file_id)  # its deletion may have been admitted during the load
         self.files[file_id] = file
 
-    async def _read(self, file_id: int) -> tuple[documents.Document, FileLog]:
-        """A file's document as the log has it, and the log. Raises: StoreFailed."""
+    async def _read(self, file_id: int) -> tuple[documents.Document, FileLog, float]:
+        """A file's document, the log that it was made of, and when that began. Raises: StoreFailed."""
         log = await self._store.load_file(self._workspace_id, file_id)
+        began_s = self._clock_s()
         document, bad = self._build(file_id, log)
         if log.checkpoint is not None and 0 in bad:
             _log.error("checkpoint_broken", workspace=self._workspace_id, file=file_id, seq=log.checkpoint.seq)
@@ -110,7 +110,7 @@ class Shelf:
             # Going on would show, and soon checkpoint, a text without edits that were told saved. The log has them all.
             _log.error("document_incomplete", workspace=self._workspace_id, file=file_id, set_aside=bad)
             raise StoreFailed(Code.UNAVAILABLE, "edits of the file rest on one that cannot be applied")
-        return document, log
+        return document, log, began_s
 
     def _build(self, file_id: int, log: FileLog) -> tuple[documents.Document, list[int]]:
         """A log's document, and the numbers of updates that had to be left out; 0 stands for the checkpoint."""
