@@ -12,7 +12,8 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -43,6 +44,9 @@ from carets.rooms.surroundings import Surroundings
 from carets.tls import Tls
 
 _log = structlog.get_logger("carets.server")
+
+_CHORE_PAUSE_S = 1.0
+"""Seconds before a chore that failed begins anew: one that fails in every turn must not fill the log."""
 
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 
@@ -135,11 +139,12 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
     try:
         port = await listener.open(config.host, config.port, tls.context if tls else None)
         async with asyncio.TaskGroup() as tasks:
-            chores = [tasks.create_task(each.run()) for each in (lobby, listener.heartbeat, listener.pulse)]
+            works = [lobby.run, listener.heartbeat.run, listener.pulse.run]
             if tls is not None:
-                chores.append(tasks.create_task(tls.run()))
+                works.append(tls.run)
             if audit_file is not None:
-                chores.append(tasks.create_task(logs.tell_left_out(audit_file.flow, audit_file.tell)))
+                works.append(partial(logs.tell_left_out, audit_file.flow, audit_file.tell))
+            chores = [tasks.create_task(_without_end(work)) for work in works]
             try:
                 address = _address(config, port, create_token.decode())
                 yield Running(lobby, tokens, address, port, listener, tls, audit_file)
@@ -149,6 +154,16 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
                     chore.cancel()
     finally:
         await listener.close()
+
+
+async def _without_end(work: Callable[[], Awaitable[None]]) -> None:
+    """Do a chore that has no end. A mistake in it ends neither the server nor, for more than a moment, the chore."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - around one chore, beside which all others go on; logged whole
+            _log.exception("chore_failed")
+        await asyncio.sleep(_CHORE_PAUSE_S)
 
 
 def _site(config: Config) -> Site:

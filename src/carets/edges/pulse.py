@@ -50,7 +50,6 @@ class Pulse:
         self._told_s = -_TOLD_EVERY_S
         self._untold = 0
         self._seen: dict[str, str] | None = None
-        self._is_over = threading.Event()
 
     @property
     def uptime_s(self) -> float:
@@ -64,7 +63,9 @@ class Pulse:
 
     async def run(self) -> None:
         """Beat, for ever."""
-        watch = threading.Thread(target=self._watch, args=(threading.get_ident(),), name="carets-pulse", daemon=True)
+        is_over = threading.Event()
+        arguments = (threading.get_ident(), is_over)
+        watch = threading.Thread(target=self._watch, args=arguments, name="carets-pulse", daemon=True)
         self._beat_s = monotonic()
         watch.start()
         try:
@@ -72,7 +73,7 @@ class Pulse:
                 await asyncio.sleep(_BEAT_S)
                 self.beat()
         finally:
-            self._is_over.set()
+            is_over.set()
 
     def beat(self) -> None:
         """The loop came back: note how late."""
@@ -97,8 +98,8 @@ class Pulse:
 
     # -- the watch, in its own thread
 
-    def _watch(self, loop_thread: int) -> None:
-        while not self._is_over.wait(limits.LOOP_HELD_S / 4):
+    def _watch(self, loop_thread: int, is_over: threading.Event) -> None:
+        while not is_over.wait(limits.LOOP_HELD_S / 4):
             if self._seen is None and monotonic() - self._beat_s > _BEAT_S + limits.LOOP_HELD_S / 2:
                 self._seen = _places(sys._current_frames().get(loop_thread))  # noqa: SLF001 - no other way to look
 
