@@ -146,6 +146,21 @@ async def test_ids_that_are_made_up_are_read_so_many_at_a_time(stage: Stage, mon
     assert stage.lobby._opening == {}
 
 
+async def test_ids_that_one_address_makes_up_keep_nobody_else_out(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One address with 490 connections made ids up, and 18 of 100 others were told that no room was left."""
+    stage.lobby.rooms.clear()
+    flood = [asyncio.create_task(stage.lobby.enter(f"workspace-x{number}", "203.0.113.9")) for number in range(490)]
+    await asyncio.sleep(0)
+    assert (await stage.lobby.enter(ROOM_ID, "198.51.100.1")).id == ROOM_ID
+    outcomes = await asyncio.gather(*flood, return_exceptions=True)
+    codes = Counter(outcome.code for outcome in outcomes if isinstance(outcome, CaretsError))
+    few = limits.ADDRESS_OPENINGS_MAX
+    assert codes == {Code.WORKSPACE_UNKNOWN: few, Code.ROOMS_TOO_MANY: 490 - few}
+    assert (stage.lobby._opening, stage.lobby._opening_for) == ({}, {}), "nothing is kept of who asked"
+
+
 async def test_a_room_whose_commit_runs_is_not_put_away(stage: Stage) -> None:
     ann = await stage.editor(1)
     stage.store.gate.clear()

@@ -232,3 +232,21 @@ async def test_a_wrong_key_costs_no_import_of_those_who_have_a_right_one(url: st
             assert told.status in (403, 429)
     async with http.post(f"{one}/files", json={"files": {"x": ""}}, headers=by(ANN, keys["editor"])) as told:
         assert told.status == 201
+
+
+async def test_every_door_counts_what_is_read_for_an_address(
+    url: str, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace_id, keys = await create_workspace(http, url, {"a.py": ""})
+    monkeypatch.setattr(limits, "ADDRESS_OPENINGS_MAX", 0)
+    async with http.get(f"{url}/api/workspaces/{workspace_id}/chat", headers=by(ANN, keys["viewer"])) as told:
+        assert (await told.json())["error"]["code"] == Code.ROOMS_TOO_MANY
+    page = await http.ws_connect(f"{url}/ws/{workspace_id}", protocols=("carets.v1",), headers=by(ANN))
+    await page.send_json({"type": "hello", "key": keys["viewer"]})
+    assert (await page.receive_json())["code"] == Code.ROOMS_TOO_MANY
+    stock = await http.ws_connect(f"{url}/yjs/{workspace_id}/a.py?key={keys['viewer']}", headers=by(ANN))
+    await stock.receive()
+    assert stock.close_code == Code.ROOMS_TOO_MANY
+    monkeypatch.undo()
+    async with http.get(f"{url}/api/workspaces/{workspace_id}/chat", headers=by(ANN, keys["viewer"])) as told:
+        assert told.status == 200

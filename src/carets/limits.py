@@ -362,6 +362,10 @@ OPENINGS_MAX = 256
 """Workspaces that are being read from the store at the same time, by ids that may be made up: others are told to come
 back. Some hundredths of a second of the store's readers."""
 
+ADDRESS_OPENINGS_MAX = 32
+"""Workspaces that are being read for one address: ids that it makes up keep nobody else out. A class that comes back at
+once is in fewer, or told to come again a second later."""
+
 ROOM_HURRIED_S = 5.0
 """Seconds for which an empty room stays where the process has as many as it may, and between looks for such rooms."""
 
@@ -440,6 +444,7 @@ assert PING_EVERY_S + PONG_WAIT_S < ANSWER_STALL_S
 assert EXPORT_STALL_S < ANSWER_STALL_S
 assert BODY_BYTES_SMALL < BODY_BYTES_MAX
 assert 2 * ADDRESS_UPLOADS_OPEN_MAX <= UPLOADS_OPEN_MAX
+assert 8 * ADDRESS_OPENINGS_MAX <= OPENINGS_MAX
 assert ADDRESS_GUESSES_BURST < ADDRESS_STRANGERS_MAX
 assert UPDATE_BYTES_MAX < WORKSPACE_BYTES_MAX
 assert ADDRESS_CONNECTIONS_MAX < LOG_LINES_PER_MINUTE

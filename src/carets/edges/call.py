@@ -17,6 +17,7 @@ from aiohttp import web
 from carets import limits
 from carets.edges import trace
 from carets.edges.upload import UPLOADS
+from carets.edges.visitor import visitor_of
 from carets.errors import CaretsError, Code, Refused
 from carets.protocol import access, messages
 from carets.protocol.access import Role
@@ -40,7 +41,7 @@ async def enter(lobby: Lobby, request: web.Request, lowest: Role, otherwise: str
 
     `otherwise` tells a lower role what it lacks. Raises: Refused, Unavailable.
     """
-    room = await lobby.enter(request.match_info["workspace_id"])
+    room = await lobby.enter(request.match_info["workspace_id"], visitor_of(request).network)
     key = bearer(request)
     if not key and (lowest is Role.OWNER or not lobby.around.is_open):
         raise Refused(Code.KEY_WRONG, "a link's key as Authorization: Bearer is needed")

@@ -17,6 +17,7 @@ from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.edges.port import welcome
 from carets.edges.rates import judged
+from carets.edges.visitor import visitor_of
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import access, messages
 from carets.protocol.dialect import CARETS
@@ -44,7 +45,7 @@ class WebSocketDoor:
                 hello = await _hello(line)
                 trace.keep_out(hello.key)
                 trace.keep_out(hello.person)
-                room = await self._lobby.enter(request.match_info["workspace_id"])
+                room = await self._lobby.enter(request.match_info["workspace_id"], visitor_of(request).network)
                 member = room.join(hello, CARETS, line)
                 welcome(request)
             except CaretsError as refused:

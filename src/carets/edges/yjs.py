@@ -18,6 +18,7 @@ from carets.edges import trace
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.edges.port import welcome
 from carets.edges.rates import judged
+from carets.edges.visitor import visitor_of
 from carets.errors import CaretsError, Code, Refused, Unavailable, WireError
 from carets.protocol import messages
 from carets.protocol.dialect import STOCK
@@ -40,7 +41,7 @@ class StockDoor:
         async with open_line(request, self._heartbeat, STOCK.name, limits.STOCK_FRAME_BYTES_MAX) as line:
             room = member = None
             try:
-                room = await self._lobby.enter(request.match_info["workspace_id"])
+                room = await self._lobby.enter(request.match_info["workspace_id"], visitor_of(request).network)
                 key = _key(request, room)
                 file_id = room.files.at_path(request.match_info["path"]).file_id
                 member = room.join(messages.Hello(key=key), STOCK, line)

@@ -10,6 +10,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -57,11 +58,15 @@ class Lobby:
         self.rooms: dict[str, Room] = {}
         self.is_draining = False
         self._opening: dict[str, asyncio.Task[Room]] = {}
+        self._opening_for: Counter[str] = Counter()
         self._restoring = asyncio.Lock()
         self._hurried_at_s = -limits.ROOM_HURRIED_S
 
-    async def enter(self, workspace_id: str) -> Room:
-        """The workspace's room, opened if need be, once for all who wait. Raises: Refused, Unavailable."""
+    async def enter(self, workspace_id: str, network: str = "") -> Room:
+        """The workspace's room, opened if need be, once for all who wait. Raises: Refused, Unavailable.
+
+        `network` is who asks, and has a share of what may be read at once; empty: the operator.
+        """
         if self.is_draining:
             raise Unavailable(Code.DRAINING)
         if not access.is_id(workspace_id):
@@ -73,12 +78,21 @@ class Lobby:
         if task is None:
             if len(self._opening) >= limits.OPENINGS_MAX:
                 raise Unavailable(Code.ROOMS_TOO_MANY, "as many as can be read at once", retry_after_s=1.0)
+            if network and self._opening_for[network] >= limits.ADDRESS_OPENINGS_MAX:
+                raise Unavailable(Code.ROOMS_TOO_MANY, "as many as one address may read at once", retry_after_s=1.0)
             task = self._opening[workspace_id] = chores.begin(self._open(workspace_id))
-            task.add_done_callback(lambda _: self._opening.pop(workspace_id, None))
+            self._opening_for[network] += 1
+            task.add_done_callback(lambda _: self._opened(workspace_id, network))
         room = await asyncio.shield(task)
         if self.is_draining:
             raise Unavailable(Code.DRAINING)
         return _undeleted(room)
+
+    def _opened(self, workspace_id: str, network: str) -> None:
+        self._opening.pop(workspace_id, None)
+        self._opening_for[network] -= 1
+        if not self._opening_for[network]:
+            del self._opening_for[network]
 
     async def _open(self, workspace_id: str) -> Room:
         if failed := self.rooms.pop(workspace_id, None):
