@@ -323,14 +323,17 @@ async def test_a_drained_server_probes_no_more(stage: Stage) -> None:
     assert len(stage.store.probes) == probes
 
 
-async def test_the_log_says_where_nothing_can_be_saved_and_what_to_do(stage: Stage) -> None:
+@pytest.mark.parametrize("fault, words", [("full", "cannot be restarted before"), ("failing", "what the error says")])
+async def test_the_log_says_where_nothing_can_be_saved_and_what_to_do(
+    stage: Stage, fault: FaultName, words: str
+) -> None:
     stage.lobby.storage._place = "/var/lib/carets/carets.sqlite3"
     with capture_logs() as lines:
-        await fill(stage)
+        await fill(stage, fault)
         await empty(stage)
     told = {line["event"]: line for line in lines}
     assert told["storage_read_only"]["store"] == "/var/lib/carets/carets.sqlite3"
-    assert "make room" in told["storage_read_only"]["next_step"]
+    assert words in told["storage_read_only"]["next_step"]
     assert "storage_writable" in told
 
 

@@ -47,7 +47,8 @@ SENTENCES: dict[FaultName, str] = {
 }
 """How each fault reads behind "the server cannot save"."""
 
-_NEXT_STEP = "make room on its disk, or mend it; it goes on by itself, and does not start anew before"
+_MAKE_ROOM = "make room on its disk: it goes on by itself, and cannot be restarted before"
+_MEND = "mend what the error says: it goes on by itself"
 
 
 class Storage:
@@ -142,7 +143,8 @@ class Storage:
         if broken is None:
             _log.info("storage_writable")
         else:
-            _log.error("storage_read_only", fault=broken, error=str(error), store=self._place, next_step=_NEXT_STEP)
+            next_step = _MAKE_ROOM if broken == "full" else _MEND
+            _log.error("storage_read_only", fault=broken, error=str(error), store=self._place, next_step=next_step)
         self._broken = broken
         self._on_change()
 
