@@ -539,7 +539,7 @@ def test_a_second_process_is_told_who_holds_the_directory(locked: DataDirectory)
     code = (
         "import sys, pathlib; from carets.engines.lock import DataDirectory; from carets.errors import Misconfigured\n"
     )
-    code += "try: DataDirectory.lock(pathlib.Path(sys.argv[1]))\nexcept Misconfigured as e: print('Misconfigured', e)"
+    code += "try: DataDirectory.lock(pathlib.Path(sys.argv[1]))\nexcept Misconfigured as e: print(type(e).__name__, e)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(locked.path)]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -555,8 +555,9 @@ def test_a_second_process_is_told_who_holds_the_directory(locked: DataDirectory)
 def test_a_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "lock").mkdir()
-    for path in (tmp_path / "file", tmp_path / "file" / "below", tmp_path):
-        with pytest.raises(Misconfigured, match="cannot be written") as caught:
+    no_folder, no_rights = "is no directory", "cannot be written"
+    for path, why in ((tmp_path / "file", no_folder), (tmp_path / "file" / "x", no_folder), (tmp_path, no_rights)):
+        with pytest.raises(Misconfigured, match=why) as caught:
             DataDirectory.lock(path)
         assert str(path) in str(caught.value)
 
