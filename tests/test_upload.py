@@ -13,7 +13,7 @@ import pytest
 
 from carets import limits
 from carets.config import Config
-from carets.edges.upload import Uploads
+from carets.edges.upload import Uploads, _Places
 from carets.errors import Code, Unavailable
 from carets.server import Running, running
 from tests.peer import Peer, Replica, create_workspace, join
@@ -176,6 +176,68 @@ async def test_large_bodies_wait_for_their_place_and_small_ones_and_other_addres
     assert (await waiting)[0] == 201
     for upload in (*held, third, small, other):
         upload.close()
+
+
+async def test_who_has_had_a_place_for_long_gives_way_while_others_wait(
+    server: Running, bystander: tuple[Peer, Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four bodies at the least speed kept all others of their address from uploading for more than an hour."""
+    peer, text = bystander
+    monkeypatch.setattr(limits, "ADDRESS_UPLOADS_OPEN_MAX", 2)
+    monkeypatch.setattr(limits, "BODY_WAIT_S", 20.0)
+    monkeypatch.setattr(limits, "UPLOAD_WAIT_S", 20.0)
+    held: list[Upload] = []
+    for _ in range(2):
+        held.append(await Upload.begin(server, len(LARGE)))
+        held[-1].writer.write(LARGE[:150_000])
+        await until_open(server, len(held))
+    monkeypatch.setattr(limits, "UPLOAD_HELD_S", 0.0)
+    held[0].writer.write(LARGE[150_000:150_001])
+    third = await Upload.begin(server, len(LARGE))
+    third.writer.write(LARGE)
+    async with asyncio.timeout(10):
+        while not server.listener.uploads._by_network["127.0.0.2"].waiting:  # noqa: ASYNC110 - it has no bell
+            await asyncio.sleep(0.005)
+    assert server.listener.uploads.open == 2, "nobody gave way while nobody waited"
+    other = await Upload.begin(server, len(LARGE), "127.0.0.3")
+    other.writer.write(LARGE)
+    assert (await other.answer())[0] == 201, "who waits for its own address makes no other give way"
+    held[0].writer.write(LARGE[150_001:150_002])
+    assert (await held[0].answer())[:2] == (408, Code.SILENT)
+    assert (await third.answer())[0] == 201
+    held[1].writer.write(LARGE[150_000:])
+    assert (await held[1].answer())[0] == 201, "one is enough"
+    text.append("during ")
+    await peer.until_saved()
+    for upload in (*held, third, other):
+        upload.close()
+
+
+async def test_who_has_had_a_place_for_less_is_not_sent_away_nor_is_anybody_but_the_first() -> None:
+    places = _Places(2)
+    async with places.held("first"), places.held("second"):
+        waiting = asyncio.create_task(places.acquire())
+        await asyncio.sleep(0)
+        assert not places.must_go("first"), "it has its minute"
+        places._since_s = {name: since_s - limits.UPLOAD_HELD_S for name, since_s in places._since_s.items()}
+        assert (places.must_go("first"), places.must_go("second")) == (True, False)
+    await waiting
+    assert places.waiting == 0
+
+
+async def test_the_first_of_all_addresses_gives_way_to_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "UPLOADS_OPEN_MAX", 2)
+    monkeypatch.setattr(limits, "UPLOAD_HELD_S", -1.0)
+    uploads = Uploads()
+    async with AsyncExitStack() as held:
+        must_go = [await held.enter_async_context(uploads._place(f"10.0.0.{number}")) for number in range(2)]
+        assert [each() for each in must_go] == [False, False]
+        waiting = asyncio.create_task(held.enter_async_context(uploads._place("10.0.1.0")))
+        await asyncio.sleep(0)
+        assert [each() for each in must_go] == [True, False]
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert [each() for each in must_go] == [False, False]
 
 
 async def test_all_addresses_together_have_so_many_places(monkeypatch: pytest.MonkeyPatch) -> None:

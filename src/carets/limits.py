@@ -325,6 +325,10 @@ ADDRESS_UPLOADS_OPEN_MAX = 4
 UPLOAD_WAIT_S = 30.0
 """Seconds for which an upload waits for its place."""
 
+UPLOAD_HELD_S = 60.0
+"""Seconds for which an upload has its place while others wait for one: at the least speed, four bodies would keep a
+school out for an hour. 7 MB come in that time at 1 Mbit/s."""
+
 ADDRESS_WORKSPACES_PER_HOUR = 100
 """Workspaces that one address may create in an hour: a class in which everyone makes a few."""
 
