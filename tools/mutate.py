@@ -423,25 +423,26 @@ def main() -> int:
         for mutant in todo:
             print(f"{mutant.path}:{mutant.line} {mutant.what}")
         return 0
-    began, killed, survived = time.monotonic(), 0, 0
+    began, killed, allowed, survived = time.monotonic(), 0, 0, 0
     table = options.table.open("w") if options.table else None
     lines = {mutant.path: (ROOT / mutant.path).read_text().splitlines() for mutant in todo}
 
     def tell(mutant: Mutant, killer: str | None) -> None:
-        nonlocal killed, survived
+        nonlocal killed, allowed, survived
         line = lines[mutant.path][mutant.line - 1].strip()
         why = None if killer else reason(mutant, line, listed)
         killed += killer is not None
+        allowed += why is not None
         survived += killer is None and why is None
         outcome = killer or (f"may go: {why}" if why else "SURVIVED")
         for out in filter(None, (_told, table)):
             print(f"| {mutant.path.name}:{mutant.line} | `{line}` | {mutant.what} | {outcome} |", file=out, flush=True)
 
     pytest.main([*_words(), *tests_for(todo)], plugins=[Trial(todo, tell)])
-    took_s, allowed = time.monotonic() - began, len(todo) - killed - survived
+    took_s, untried = time.monotonic() - began, len(todo) - killed - allowed - survived
     print(f"{len(todo)} mutants in {took_s:.0f} s: {killed} noticed, {allowed} may go,", file=_told)
-    print(f"{survived} survived without a reason", file=_told)
-    return min(survived, 1)
+    print(f"{untried} not tried, {survived} survived without a reason", file=_told)
+    return min(survived + untried, 1)
 
 
 if __name__ == "__main__":
