@@ -456,6 +456,13 @@ async def test_a_line_is_pinged_unless_the_ping_would_wait_behind_what_fills_it(
     assert socket.pings == 1
 
 
+async def test_pings_are_answered_so_many_at_once_and_then_at_their_rate(staged: Staged) -> None:
+    line, _, _ = staged
+    for _ in range(limits.CONTROL_FRAMES_BURST):
+        assert line._controls.take(1, 0.0) == 0
+    assert line._controls.take(1, 0.0) == pytest.approx(1 / limits.CONTROL_FRAMES_PER_S)
+
+
 # -- the upgrade
 
 
