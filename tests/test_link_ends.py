@@ -18,7 +18,7 @@ from carets.edges import transfer
 from carets.errors import Code
 from carets.protocol import wire
 from carets.rooms import imports
-from carets.rooms.room import Room
+from carets.rooms.shelf import Shelf
 from carets.server import Running
 from tests.peer import Peer, connect, create_workspace
 
@@ -97,7 +97,7 @@ async def test_an_export_whose_reader_has_stopped_ends_with_its_link(
     text = random.Random(1).randbytes(8_000_000).hex()
     link_id, key = await place.link()
 
-    async def reading(_: Room, __: int) -> str:
+    async def reading(_: Shelf, __: int) -> str:
         return text
 
     ended = asyncio.get_running_loop().create_future()
@@ -109,7 +109,7 @@ async def test_an_export_whose_reader_has_stopped_ends_with_its_link(
         finally:
             ended.set_result(time.time_ns() // 1_000_000)
 
-    monkeypatch.setattr(Room, "read_text", reading)
+    monkeypatch.setattr(Shelf, "read_text", reading)
     monkeypatch.setattr(transfer.Transfer, "_send", sending)
     raw = sockets.socket()
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 16_384)
