@@ -52,6 +52,7 @@ class Splice:
         self.talks: list[Talk] = []
         self.port = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._server_port = port
         self._door = door
         self._passes = passes
@@ -67,6 +68,7 @@ class Splice:
         for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
             if isinstance(ended, Exception):
                 raise ended
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number = len(self.talks)
@@ -91,10 +93,10 @@ class Splice:
             finally:
                 up.cancel()
         finally:
+            # Both at once, and by tasks of their own: an end in between must leave neither open.
             for each in (writer, inner_writer):
                 each.transport.abort() if each.transport.is_closing() else each.close()
-                with contextlib.suppress(ConnectionError):
-                    await each.wait_closed()
+                self._closing.add(asyncio.create_task(each.wait_closed()))
 
     @staticmethod
     async def _up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, talk: Talk) -> None:
