@@ -23,6 +23,7 @@ from tests.sessions import (
     deletions,
     honest_session,
     item,
+    mutated,
     new_doc,
     skip,
     state_of,
@@ -175,23 +176,6 @@ def verdict(gate: Gate, data: bytes, author: Author) -> object:
         return gate.admit(data, author)
     except CaretsError as error:
         return error.code
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """`data` with a few bytes changed, taken out, put in or said twice."""
-    out = bytearray(data)
-    for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(out) + 1)
-        what = chance.randrange(4)
-        if what == 0 and at < len(out):
-            out[at] = chance.choice((0, 1, out[at] ^ 1 << chance.randrange(8), 0x7F, 0x80, 0xFF))
-        elif what == 1:
-            del out[at : at + chance.randint(1, 4)]
-        elif what == 2:
-            out[at:at] = bytes(chance.choices((0, 1, 4, 0x84, 0xC4, 0x80, 0xFF, 0x61), k=chance.randint(1, 3)))
-        else:
-            out[at:at] = out[at : at + chance.randint(1, 12)]
-    return bytes(out)
 
 
 def well_formed(clocks: dict[int, int], chance: random.Random) -> bytes:

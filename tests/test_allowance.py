@@ -13,17 +13,8 @@ from carets.errors import Code, Unavailable
 from carets.protocol import messages, wire
 from carets.rooms import document as documents
 from carets.rooms.allowance import Allowance
+from tests.clock import Clock
 from tests.stage import Actor, Stage, settled
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

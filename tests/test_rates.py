@@ -17,17 +17,10 @@ from carets.edges.rates import Rates
 from carets.errors import CaretsError, Code, Refused, Unavailable
 from carets.limits import Quotas
 from carets.server import Running, running
+from tests.clock import Clock
 from tests.peer import connect, create_workspace
 
 ANN, BOB = "203.0.113.1", "203.0.113.2"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

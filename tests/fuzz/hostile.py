@@ -16,6 +16,7 @@ from pycrdt import merge_updates
 from carets.errors import WireError
 from carets.protocol.updates import Block, read_deletions, read_structs
 from carets.protocol.wire import encode_varuint as v
+from tests import sessions
 from tests.fuzz import grammar
 from tests.fuzz.grammar import ANY, DELETED, FOREIGN_KINDS, GC, KINDS, SKIP, STRING, number, struct
 from tests.sessions import PIECES, Id, block, item, skip, update, utf16
@@ -252,19 +253,7 @@ def delete_wild(a: Attacker) -> bytes:
 
 def mutated(a: Attacker) -> bytes:
     """An honest update with a few bytes changed, taken out, put in or said twice."""
-    chance, out = a.chance, bytearray(a.any_seen())
-    for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(out) + 1)
-        what = chance.randrange(4)
-        if what == 0 and at < len(out):
-            out[at] = chance.choice((0, 1, out[at] ^ 1 << chance.randrange(8), 0x7F, 0x80, 0xFF))
-        elif what == 1:
-            del out[at : at + chance.randint(1, 4)]
-        elif what == 2:
-            out[at:at] = bytes(chance.choices((0, 1, 4, 0x84, 0xC4, 0x80, 0xFF, 0x61), k=chance.randint(1, 3)))
-        else:
-            out[at:at] = out[at : at + chance.randint(1, 12)]
-    return bytes(out)
+    return sessions.mutated(a.any_seen(), a.chance)
 
 
 def truncated(a: Attacker) -> bytes:
