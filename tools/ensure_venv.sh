@@ -5,6 +5,13 @@ set -eu
 python=$1
 folder=$2
 
+# Making an environment empties its folder. Through a link, that would be another checkout's.
+if [ -L "$folder" ]; then
+    echo "'$folder' is a link, and what it leads to is older than this checkout's tools." >&2
+    echo "Remove the link for an environment of its own, or set up where it leads to." >&2
+    exit 1
+fi
+
 if ! command -v "$python" >/dev/null 2>&1; then
     echo "Carets needs Python 3.11 or newer, and there is no '$python' here." >&2
     echo "Install one, or name it: make PYTHON=/path/to/python3" >&2
