@@ -13,14 +13,14 @@ BIN := $(CURDIR)/.venv/bin
 NPM := PATH="$(BIN):$$PATH" npm --prefix web --loglevel=error
 PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help serve test check bench fuzz mutate simulate soak pins clean page modules
+.PHONY: help serve test check bench bench-quick fuzz mutate simulate soak pins clean page modules
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make serve      start Carets on http://127.0.0.1:8040, data in ./data (more options: ARGS='--help')"
 	@echo "make test       all tests: page (vitest), server and browser (pytest; ARGS='-k name')"
 	@echo "make check      linters, formatters, types"
-	@echo "make bench      measurements"
+	@echo "make bench      Carets beside other servers, measured: ten minutes (make bench-quick: one)"
 	@echo "make fuzz       hostile updates and bytes, at length (SEED=1 UPDATES=1000000 MINUTES=10)"
 	@echo "make mutate     take the guards out one by one: does a test notice? (ARGS='--only access')"
 	@echo "make simulate   members, faults and clocks from a seed (SEED=7)"
@@ -44,8 +44,11 @@ check: .venv/.dev modules
 	$(NPM) run --silent check || status=1; \
 	exit $$status
 
-bench: .venv/.dev page
+bench: .venv/.bench page
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-quick: .venv/.bench page
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 simulate: .venv/.dev
 	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED)) $(ARGS)
@@ -87,6 +90,18 @@ modules: .venv/.serve
 .venv/.fuzz: .venv/.dev
 	@echo "installing what fuzzing needs into .venv"
 	@$(PIP) --group fuzz
+	@touch $@
+
+# Other servers, each with what it needs, apart from our own: docs/decisions/0020-peers-of-the-benchmarks.md.
+# npm goes by the real path: through a link it does not find its own lock. Where there is no C compiler, pip has one.
+PEERS := .venv/peers
+.venv/.bench: .venv/.dev $(wildcard bench/peers/*.json) bench/peers/.npmrc bench/peers/requirements.txt
+	@echo "installing the servers that are compared into $(PEERS)"
+	@mkdir -p $(PEERS) && cp bench/peers/package.json bench/peers/package-lock.json bench/peers/.npmrc $(PEERS)
+	@cd -P $(PEERS) && PATH="$(BIN):$$PATH" npm --loglevel=error ci --ignore-scripts
+	@$(BIN)/python -m venv --clear $(PEERS)/python
+	@$(PEERS)/python/bin/pip --disable-pip-version-check install --quiet --no-deps --requirement bench/peers/requirements.txt
+	@command -v cc >/dev/null || $(PIP) --group bench
 	@touch $@
 
 # Universal: one list for every Python from 3.11 on and every platform. The lock is made in an empty folder,

@@ -283,9 +283,11 @@ def modules_say_what_they_own(sources: Sources) -> list[str]:
 
 def no_registry_is_named(sources: Sources) -> list[str]:
     complaints = [f"{path} names {host[0]}" for path, text in sources.items() if (host := REGISTRY_HOSTS.search(text))]
-    if '"resolved"' in sources.get("web/package-lock.json", ""):
-        complaints.append("web/package-lock.json holds addresses")
-    return complaints
+    return complaints + [
+        f"{path} holds addresses"
+        for path, text in sources.items()
+        if path.endswith("package-lock.json") and '"resolved"' in text
+    ]
 
 
 def the_page_lock_is_whole(sources: Sources) -> list[str]:
@@ -301,15 +303,17 @@ def the_page_lock_is_whole(sources: Sources) -> list[str]:
 
 def pins_are_exact(sources: Sources) -> list[str]:
     complaints = []
-    for line in sources.get("constraints.txt", "").splitlines():
-        pin = line.split("#")[0].strip()
-        if pin and not re.match(r"[\w.-]+==[\w.]+($| ;)", pin):
-            complaints.append(f"constraints.txt: {pin}")
-    package = json.loads(sources.get("web/package.json", "{}"))
-    for kind in ("dependencies", "devDependencies"):
-        for name, version in package.get(kind, {}).items():
-            if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-                complaints.append(f"web/package.json: {name} {version}")
+    for path in ("constraints.txt", "bench/peers/requirements.txt"):
+        for line in sources.get(path, "").splitlines():
+            pin = line.split("#")[0].strip()
+            if pin and not re.match(r"[\w.-]+==[\w.]+($| ;)", pin):
+                complaints.append(f"{path}: {pin}")
+    for path in ("web/package.json", "bench/peers/package.json"):
+        package = json.loads(sources.get(path, "{}"))
+        for kind in ("dependencies", "devDependencies", "optionalDependencies"):
+            for name, version in package.get(kind, {}).items():
+                if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+                    complaints.append(f"{path}: {name} {version}")
     return complaints
 
 
@@ -372,9 +376,12 @@ RULES: list[tuple[Rule, dict[str, str], str]] = [
     (modules_say_what_they_own, {"src/carets/errors.py": '"""A\n' + "b\n" * HEAD_LINES_MAX + '"""'}, "15 lines"),
     (no_registry_is_named, {"docs/a.md": "get it from py" + "pi.org"}, "docs/a.md names"),
     (no_registry_is_named, {"web/package-lock.json": '{"resolved": "x"}'}, "holds addresses"),
+    (no_registry_is_named, {"bench/peers/package-lock.json": '{"resolved": "x"}'}, "holds addresses"),
     (the_page_lock_is_whole, {"web/package-lock.json": json.dumps({"packages": LOCK})}, "lacks a-mac"),
     (pins_are_exact, {"constraints.txt": "# made by\naiohttp>=3\n    # via carets"}, "aiohttp>=3"),
     (pins_are_exact, {"web/package.json": '{"devDependencies": {"vite": "^8.0.0"}}'}, "vite"),
+    (pins_are_exact, {"bench/peers/requirements.txt": "uvicorn"}, "peers/requirements.txt: uvicorn"),
+    (pins_are_exact, {"bench/peers/package.json": '{"optionalDependencies": {"node": "22"}}'}, "node 22"),
     (links_lead_somewhere, {"docs/a.md": "see [b](nowhere.md)"}, "nowhere.md is not there"),
     (links_lead_somewhere, {"docs/a.md": "# Here\n[b](#there)"}, "no heading for #there"),
 ]
