@@ -1,0 +1,58 @@
+"""At a pace that people have: how long an edit takes to the others and to ``saved``, and what it costs the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bench.dialects import close_all
+from bench.pump import Load, Run, quantile
+from bench.rows import Row
+from bench.saturated import seat
+from bench.targets import Running
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Who types how fast in one case, in one room."""
+
+    case: str
+    members: int
+    writers: int
+    updates_per_s: float
+    """Of all writers together."""
+    seconds: float
+    presence_per_s: float = 0.0
+    """Carets moved by each member."""
+
+
+CASES = [
+    Pace("200/s to 100 members", 100, 1, 200, 2.0),
+    Pace("50 writers, 2,000/s together", 50, 50, 2_000, 2.0),
+    Pace("20/s to 1,000 members, carets moving", 1_000, 1, 20, 5.0, presence_per_s=1.0),
+]
+
+
+def measure(running: Running, pace: Pace, target: str = "") -> Iterator[Row]:
+    """One round of one case; `target` is another name for the same server, with a slower disk for one."""
+    rooms = seat(running, rooms=1, members=pace.members, writers=pace.writers)
+    each_per_s = pace.updates_per_s / pace.writers
+    load = Load(pace.writers, pace.seconds, updates_per_s=each_per_s, presence_per_s=pace.presence_per_s)
+    run = Run(running, rooms, load, int(each_per_s * pace.seconds) + 1)
+    cpu_before_s = running.cpu_s()
+    outcome = run.pump()
+    cpu_s = running.cpu_s() - cpu_before_s
+    close_all(rooms)
+
+    def row(figure: str, unit: str, value: float) -> Row:
+        return Row("latency", pace.case, target or running.name, figure, unit, value)
+
+    yield row("to the others, p50", "ms", quantile(outcome.delivery_us, 0.50) / 1000)
+    yield row("to the others, p99", "ms", quantile(outcome.delivery_us, 0.99) / 1000)
+    if outcome.saved_us:
+        yield row("to saved, p50", "ms", quantile(outcome.saved_us, 0.50) / 1000)
+        yield row("to saved, p99", "ms", quantile(outcome.saved_us, 0.99) / 1000)
+    yield row("server CPU", "%", cpu_s / outcome.elapsed_s * 100)
+    yield row("load generator", "%", outcome.generator_load * 100)
+    if pace.presence_per_s:
+        yield row("other messages", "1/s", outcome.other_frames / outcome.elapsed_s)
