@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from carets import limits
 from carets.errors import Code, WireError
+from carets.protocol import wire
 from carets.protocol.messages import MemberRecord
 from carets.rooms.presence import (
     Cursor,
@@ -75,28 +76,79 @@ def test_a_stock_state_may_hold_anything_and_only_user_and_caret_are_taken() -> 
     assert decode_stock_state("null") == (StockUser(), None)
 
 
-def test_news_are_told_once_and_all_of_it_any_time() -> None:
+def test_news_are_what_changed_since_and_each_member_is_in_them_once() -> None:
     where = Whereabouts()
     where.put(ANN, PageState())
     where.put(ANN, PageState())
     where.put(BOB, PageState(), STOCK_ID, 7)
-    assert where.has_news
-    page, stock = where.take_news()
-    assert [entry.id for entry in page] == [1, 2]
-    assert [(entry.id, entry.clock) for entry in stock][1] == (STOCK_ID, 7)
-    assert json.loads(page[0].state)["user"] == {"id": 1, "name": "Ann", "color": "#112233", "role": "editor"}
-    assert (where.has_news, where.take_news()) == (False, ([], []))
-    assert where.all() == (page, stock)
+    ann, bob = where.news()
+    assert (ann.id, bob.id, bob.stock_id, bob.clock) == (1, 2, STOCK_ID, 7)
+    assert json.loads(ann.state)["user"] == {"id": 1, "name": "Ann", "color": "#112233", "role": "editor"}
+    assert where.news(ann.version) == [bob]
+    assert where.news(where.version) == []
+    where.put(ANN, PageState())
+    assert [place.id for place in where.news()] == [2, 1], "the oldest change first"
+
+
+def test_each_state_is_there_in_bytes_for_both_kinds_of_clients() -> None:
+    where = Whereabouts()
+    where.put(ANN, PageState())
+    where.put(BOB, PageState(), STOCK_ID, 7)
+    for place in where.news():
+        for told, id_ in ((place.page, place.id), (place.stock, place.stock_id)):
+            message = wire.decode_message(wire.join_awareness([told]))
+            assert isinstance(message, wire.Awareness)
+            assert wire.decode_awareness(message.payload, 1) == [
+                wire.Presence(id_, place.clock, place.state.decode()),
+            ]
+
+
+def test_what_changes_while_it_is_told_is_news_again() -> None:
+    where = Whereabouts()
+    where.put(ANN, PageState())
+    news = [where.has_news]
+    where.begin_telling(0)
+    news.append(where.has_news)
+    where.put(BOB, PageState())
+    news.append(where.has_news)
+    assert news == [True, False, True]
+
+
+def test_those_who_left_are_remembered_until_everybody_knows_and_the_latest_for_longer() -> None:
+    where = Whereabouts()
+    members = [MemberRecord(number, "", "", "editor") for number in range(1, 302)]
+    for member in members:
+        where.put(member, PageState())
+    for member in members[:300]:
+        where.remove(member.member_id)
+    where.begin_telling(where.news()[0].version)
+    assert len(where.news()) == 301, "not everybody was told"
+    where.begin_telling(where.version)
+    assert [place.id for place in where.news()] == [301, *range(45, 301)]
+    where.put(members[0], PageState())
+    where.begin_telling(where.version)
+    assert where.news()[-1].id == 1, "who came back is not among them"
+
+
+def test_no_more_are_remembered_than_a_room_has_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBERS_MAX", 300)
+    where = Whereabouts()
+    for number in range(1, 402):
+        member = MemberRecord(number, "", "", "editor")
+        where.put(member, PageState())
+        where.remove(number)
+    where.begin_telling(0)
+    assert len(where.news()) == 300
 
 
 def test_a_new_name_is_in_the_state_that_is_there() -> None:
     where = Whereabouts()
     where.restamp(ANN)
-    assert not where.has_news
+    assert where.news() == []
     where.put(ANN, PageState())
-    (before,), _ = where.take_news()
+    (before,) = where.news()
     where.restamp(MemberRecord(1, "Anna", "#112233", "editor"))
-    (after,), _ = where.take_news()
+    (after,) = where.news()
     assert after.clock > before.clock
     assert json.loads(after.state)["user"]["name"] == "Anna"
 
@@ -105,9 +157,10 @@ def test_only_the_states_of_our_own_members_are_renewed_with_a_newer_clock() -> 
     where = Whereabouts()
     where.put(ANN, PageState())
     where.put(BOB, PageState(), STOCK_ID, 7)
-    before = {entry.id: entry.clock for entry in where.take_news()[1]}
+    before = {place.stock_id: place.clock for place in where.news()}
+    told = where.version
     where.renew()
-    after = {entry.id: entry.clock for entry in where.take_news()[1]}
+    after = {place.stock_id: place.clock for place in where.news(told)}
     assert after[1] > before[1]
     assert after[STOCK_ID] == before[STOCK_ID]
 
@@ -125,6 +178,7 @@ def test_an_id_towards_stock_clients_belongs_to_one() -> None:
 def test_what_is_told_later_is_newer(steps: list[tuple[str, MemberRecord]]) -> None:
     where = Whereabouts()
     told: dict[int, int] = {}
+    version = 0
     for step, member in [*steps, ("take", ANN)]:
         match step:
             case "put":
@@ -136,6 +190,7 @@ def test_what_is_told_later_is_newer(steps: list[tuple[str, MemberRecord]]) -> N
             case "renew":
                 where.renew()
             case _:
-                for entry in where.take_news()[0]:
+                news, version = where.news(version), where.version
+                for entry in news:
                     assert entry.clock > told.get(entry.id, 0)
                     told[entry.id] = entry.clock

@@ -43,7 +43,7 @@ def payload(*entries: tuple[int, object], clock: int = 1) -> bytes:
 
 def shown(whereabouts: Whereabouts) -> dict[int, object]:
     """By the ids that stock clients know, what is there."""
-    return {entry.id: json.loads(entry.state) for entry in whereabouts.all()[1]}
+    return {place.stock_id: json.loads(place.state) for place in whereabouts.news()}
 
 
 def test_a_profile_is_cleaned_and_keeps_what_was_there_when_nothing_is_left() -> None:

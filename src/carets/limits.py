@@ -233,10 +233,11 @@ CATCH_UPS_PER_TURN = 4
 """Catch-ups encoded before the event loop gets its turn back: each may be milliseconds on a large file."""
 
 PRESENCE_TICK_S = 0.05
-"""Seconds between presence frames in a small room: 20 a second look smooth."""
+"""Seconds between presence ticks: 20 a second look smooth."""
 
 PRESENCE_MEMBERS_PER_TICK = 50
-"""Members above which presence ticks get rarer, in proportion: carets cost members times members."""
+"""Members that one tick tells; in a larger room they take turns. Carets cost members times members, and all at once
+they would hold everybody's edits for a tenth of a second in a room of a thousand."""
 
 STOCK_REFRESH_S = 12.0
 """Seconds between renewals of presence towards stock clients, which forget a state and hang up after 30 s."""

@@ -223,7 +223,7 @@ def _check_presence(page: Page, room: Room, file_id: int, witness: Witness) -> N
     assert page.session is not None
     shown = page.session.presence.get(file_id, {})
     here = {member_id for member_id, state in shown.items() if state is not None and member_id in page.members}
-    there = {entry.id for entry in room.open_files[file_id].whereabouts.all()[0] if entry.state != "null"}
+    there = {place.id for place in room.open_files[file_id].whereabouts.news() if place.state != b"null"}
     witness.require(here == there, 13, f"{page.name} sees carets of {here} in file {file_id}, there are {there}")
 
 

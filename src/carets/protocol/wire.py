@@ -12,7 +12,7 @@ Source: y-protocols 1.0.7 (sync, awareness, auth); docs/PROTOCOL.md, "Binary fra
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from carets import limits
@@ -174,13 +174,17 @@ def encode_permission_denied(reason: str) -> bytes:
 
 def encode_awareness(entries: Iterable[Presence]) -> bytes:
     """A y-protocols awareness message of these entries."""
-    out = bytearray()
-    count = 0
-    for entry in entries:
-        state = entry.state.encode()
-        out += encode_varuint(entry.id) + encode_varuint(entry.clock) + encode_varuint(len(state)) + state
-        count += 1
-    payload = encode_varuint(count) + bytes(out)
+    return join_awareness([encode_presence(entry.id, entry.clock, entry.state.encode()) for entry in entries])
+
+
+def encode_presence(id_: int, clock: int, state: bytes) -> bytes:
+    """One entry of an awareness message; `state` is JSON in UTF-8."""
+    return encode_varuint(id_) + encode_varuint(clock) + encode_varuint(len(state)) + state
+
+
+def join_awareness(entries: Sequence[bytes]) -> bytes:
+    """A y-protocols awareness message of entries that `encode_presence` made."""
+    payload = encode_varuint(len(entries)) + b"".join(entries)
     return b"\x01" + encode_varuint(len(payload)) + payload
 
 

@@ -1,11 +1,14 @@
 """How what is committed reaches the members: broadcasts, answers, catch-ups, presence.
 
-Owns: who is up to date and who is behind, and when presence ticks. Does not know: admission, the store, sockets.
+Owns: who is up to date and who is behind, and whom a tick of presence tells.
+Does not know: admission, the store, sockets.
 
 Invariants:
   1. A member gets no update of a file before the answer to its first step 1 there.
   2. A member that lags is sent nothing until it drains; then one update per open file brings it up to date.
   3. Each broadcast is encoded once per dialect, and each member is written to once per commit.
+  4. A tick of presence tells `PRESENCE_MEMBERS_PER_TICK` members at most, in turns, and encodes once for all of them
+     who know the same.
 """
 
 from __future__ import annotations
@@ -53,6 +56,10 @@ class Delivery:
         self._refresh: asyncio.TimerHandle | None = None
         self._arrived: set[int] = set()
         self._left: list[int] = []
+        self._names_rest = 0.0
+        """Ticks until it may be told again who came and left."""
+        self._round: list[Seat] = []
+        """Who is still to be told of carets before anybody is told again, the last one first."""
 
     def stop(self) -> None:
         """No more timers; what waits is forgotten."""
@@ -220,6 +227,9 @@ class Delivery:
 
     def drained(self, member: Member) -> None:
         """The member's line took everything: it may be written to again."""
+        if member.outbox.lagging:
+            self._round.extend(member.seats.values())
+            self.tick_soon()
         member.outbox.drained()
         self.catch_up_soon(member)
 
@@ -253,9 +263,6 @@ class Delivery:
         encodings = 0
         for seat in member.seats.values():
             file = self._open[seat.file_id]
-            if seat.presence_stale:
-                seat.presence_stale = False
-                self.tell_presence(file, seat)
             if seat.presence_asked and self._may_answer(member):
                 seat.presence_asked = False
                 member.allowance.answered(self.tell_presence(file, seat))
@@ -311,12 +318,20 @@ class Delivery:
 
     def tell_presence(self, file: OpenFile, seat: Seat) -> int:
         """Put every caret of a file before one member; how many bytes that were."""
-        page, stock = file.whereabouts.all()
-        entries = page if seat.member.dialect.has_notices else stock
-        if not entries:
-            return 0
-        told = seat.member.dialect.message(file.id, wire.encode_awareness(entries))
-        seat.member.outbox.put(told)
+        return self._put_presence(file, seat, 0, {})
+
+    def _put_presence(self, file: OpenFile, seat: Seat, since: int, built: dict[tuple[Dialect, int], bytes]) -> int:
+        """Put what changed after `since`. `built` has what others who know the same are sent in this tick."""
+        dialect = seat.member.dialect
+        seat.presence_told = file.whereabouts.version
+        told = built.get((dialect, since))
+        if told is None:
+            places = file.whereabouts.news(since)
+            entries = [place.page if dialect.has_notices else place.stock for place in places]
+            told = dialect.message(file.id, wire.join_awareness(entries)) if entries else b""
+            built[dialect, since] = told
+        if told:
+            seat.member.outbox.put(told)
         return len(told)
 
     def arrived(self, member: Member) -> None:
@@ -334,10 +349,9 @@ class Delivery:
         self.tick_soon()
 
     def tick_soon(self) -> None:
-        """Presence changed: send it with the next tick, which comes the later the more members there are."""
+        """Presence changed: the next ticks tell it, each some of the members, so that a crowd is told more rarely."""
         if self._tick is None:
-            crowd = max(1.0, len(self._members) / limits.PRESENCE_MEMBERS_PER_TICK)
-            self._tick = chores.later(limits.PRESENCE_TICK_S * crowd, self._guarded, self._send_presence)
+            self._tick = chores.later(limits.PRESENCE_TICK_S, self._guarded, self._send_presence)
 
     def keep_stock_fresh(self) -> None:
         """From now on renew presence for stock clients while there are any: they forget, and hang up, otherwise."""
@@ -360,27 +374,50 @@ class Delivery:
 
     def _send_presence(self) -> None:
         self._tick = None
-        if self._arrived or self._left:
-            came = [self._members[id_].record for id_ in sorted(self._arrived) if id_ in self._members]
-            self.notify(self._members.values(), messages.Members(came, self._left))
-            self._arrived, self._left = set(), []
-        for file in self._open.values():
-            if file.whereabouts.has_news:
-                self._send_whereabouts(file)
-        self.flush_all()
-
-    def _send_whereabouts(self, file: OpenFile) -> None:
-        page, stock = file.whereabouts.take_news()
-        built: dict[Dialect, bytes] = {}
-        for seat in file.seats.values():
+        has_names = self._tell_names()
+        if not self._round:
+            self._begin_round()
+        built: dict[int, dict[tuple[Dialect, int], bytes]] = {}
+        told: dict[Member, None] = {}
+        while self._round and len(told) < limits.PRESENCE_MEMBERS_PER_TICK:
+            seat = self._round.pop()
             member = seat.member
-            if member.outbox.lagging or not seat.ready:
-                seat.presence_stale = member.outbox.lagging
+            if member.seats.get(seat.file_id) is seat and _is_due(file := self._open[seat.file_id], seat):
+                self._put_presence(file, seat, seat.presence_told, built.setdefault(file.id, {}))
+                told[member] = None
+        if has_names:
+            self.flush_all()
+        else:
+            for member in told:
+                self.flush(member)
+        if self._round or self._arrived or self._left or any(file.whereabouts.has_news for file in self._open.values()):
+            self.tick_soon()
+
+    def _tell_names(self) -> bool:
+        """Put who came and left before everybody, as rarely as each member is told of carets; whether that was done."""
+        self._names_rest -= 1
+        if self._names_rest > 0 or not (self._arrived or self._left):
+            return False
+        self._names_rest = len(self._members) / limits.PRESENCE_MEMBERS_PER_TICK
+        came = [self._members[id_].record for id_ in sorted(self._arrived) if id_ in self._members]
+        self.notify(self._members.values(), messages.Members(came, self._left))
+        self._arrived, self._left = set(), []
+        return True
+
+    def _begin_round(self) -> None:
+        """Everybody in a file with news is told of it in this tick and the next ones."""
+        for file in self._open.values():
+            if not file.whereabouts.has_news:
                 continue
-            dialect = member.dialect
-            if dialect not in built:
-                built[dialect] = dialect.message(file.id, wire.encode_awareness(page if dialect.has_notices else stock))
-            member.outbox.put(built[dialect])
+            seats = [seat for seat in file.seats.values() if _is_due(file, seat)]
+            file.whereabouts.begin_telling(min((seat.presence_told for seat in seats), default=0))
+            self._round += seats
+        self._round.reverse()
+
+
+def _is_due(file: OpenFile, seat: Seat) -> bool:
+    """Whether a tick has something to tell here; who lags, or waits for its first answer, is told with that."""
+    return seat.ready and not seat.member.outbox.lagging and seat.presence_told < file.whereabouts.version
 
 
 _FRAME_HEAD_BYTES = 16

@@ -56,7 +56,8 @@ class Seat:
     ask_due: bool = False
     blocked: bool = False
     """Whether an edit was refused: what follows it cannot be taken until the file is opened anew."""
-    presence_stale: bool = False
+    presence_told: int = 0
+    """Up to which change of the file's presence it was told."""
     presence_asked: bool = False
     greeted: bool = False
     """Whether a stock client's name and colour were taken: the first ones stay."""
