@@ -98,7 +98,7 @@ PEERS := .venv/peers
 .venv/.bench: .venv/.dev $(wildcard bench/peers/*.json) bench/peers/.npmrc bench/peers/requirements.txt
 	@echo "installing the servers that are compared into $(PEERS)"
 	@mkdir -p $(PEERS) && cp bench/peers/package.json bench/peers/package-lock.json bench/peers/.npmrc $(PEERS)
-	@cd -P $(PEERS) && PATH="$(BIN):$$PATH" npm --loglevel=error ci --ignore-scripts
+	@cd -P $(PEERS) && PATH="$(BIN):$$PATH" npm --loglevel=error ci --ignore-scripts >/dev/null
 	@$(BIN)/python -m venv --clear $(PEERS)/python
 	@$(PEERS)/python/bin/pip --disable-pip-version-check install --quiet --no-deps --requirement bench/peers/requirements.txt
 	@command -v cc >/dev/null || $(PIP) --group bench

@@ -139,6 +139,8 @@ class Target:
     """From a directory of its own and a port."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """``{port}`` stands for the port."""
+    keeps_documents: bool = True
+    """Whether who comes later gets what was written before."""
 
     @contextlib.contextmanager
     def start(self, directory: Path, slow_sync_us: int = 0, port: int = 0) -> Iterator[Running]:
@@ -244,8 +246,8 @@ CARETS = Target("carets", "carets", _carets, {"PYTHONPATH": str(ROOT / "src")})
 HOCUSPOCUS = Target("hocuspocus", "hocuspocus", _hocuspocus)
 Y_WEBSOCKET_SERVER = Target("y-websocket-server", "y-websocket", _y_websocket_server, {"HOST": HOST, "PORT": "{port}"})
 PYCRDT_WEBSOCKET = Target("pycrdt-websocket", "y-websocket", _pycrdt_websocket)
-RELAY = Target("relay in C", "y-websocket", _relay)
-"""No server: what the machine allows. It stores nothing, so a room is as empty as its members leave it."""
+RELAY = Target("relay in C", "y-websocket", _relay, keeps_documents=False)
+"""No server: what the machine allows."""
 
 SERVERS = (CARETS, HOCUSPOCUS, Y_WEBSOCKET_SERVER, PYCRDT_WEBSOCKET)
 TARGETS = (*SERVERS, RELAY)
