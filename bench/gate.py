@@ -16,6 +16,7 @@ from pathlib import Path
 from pycrdt import Doc, Text
 
 from carets.protocol.admission import Author, Gate
+from carets.protocol.deletions import DeleteSets
 
 CLIENT_ID = 0xF1F2F3F4
 """Five bytes as a varuint, as browsers' ids have."""
@@ -133,7 +134,7 @@ def main() -> None:
     loaded_gate = Gate.of(state, owners)
 
     def reads_delete_set() -> None:
-        loaded_gate._sets_known.clear()
+        loaded_gate._delete_sets = DeleteSets()
         loaded_gate.admit(delete_set, Author("person:ann"))
 
     print(f"\n{name}: state {len(state):,} bytes, delete set {len(delete_set):,} bytes in {ranges:,} ranges")

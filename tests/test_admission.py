@@ -9,7 +9,7 @@ import pytest
 
 from carets.errors import Code, Refused, WireError
 from carets.limits import CLIENT_ID_MAX, CLIENT_IDS_NEW_MAX, CLOCK_MAX
-from carets.protocol import admission
+from carets.protocol import admission, deletions
 from carets.protocol.admission import Author, Gate
 from carets.protocol.wire import encode_varuint as v
 from tests.sessions import block, item, new_doc, skip, state_of, text_of, update
@@ -465,7 +465,7 @@ def test_a_delete_set_seen_before_is_not_read_again(monkeypatch: pytest.MonkeyPa
     gate, author = gate_with(update(block(1, 0, item("x" * 400))))
     everything = update(gone={1: ranges})
     assert gate.admit(everything, author) is everything
-    monkeypatch.setattr(admission, "read_deletions", None)
+    monkeypatch.setattr(deletions, "read_told", None)
     assert gate.admit(everything, author) == b""
     assert not gate.has_news(everything)
     typed = update(block(1, 400, item("y", (1, 399))), gone={1: ranges})
@@ -479,13 +479,6 @@ def test_a_delete_set_that_was_refused_is_not_taken_for_known() -> None:
     assert_gap(gate, everything, author)
     assert gate.has_news(everything)
     assert_gap(gate, everything, author)
-
-
-def test_digests_are_bounded() -> None:
-    gate, author = gate_with(update(block(1, 0, item("x" * 400))))
-    for at in range(admission.DELETE_SETS_KNOWN_MAX + 9):
-        gate.admit(update(gone={1: [(2 * n, 2 * n + 1) for n in range(at, 200)]}), author)
-    assert len(gate._sets_known) == admission.DELETE_SETS_KNOWN_MAX
 
 
 # -- bytes that harm an engine without a gate
@@ -593,7 +586,7 @@ def test_an_update_of_pieces_without_end_is_not_read(monkeypatch: pytest.MonkeyP
 
 
 def test_deletions_without_end_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("carets.protocol.admission.DELETE_SET_BYTES_MAX", 1000)
+    monkeypatch.setattr("carets.protocol.deletions.DELETE_SET_BYTES_MAX", 1000)
     gate, author = gate_with(update(block(7, 0, item("a" * 2000))))
     gone = update(gone={7: [(n, n + 1) for n in range(0, 2000, 2)]})
     assert refused(gate, gone, author) is Code.MESSAGE_TOO_LARGE

@@ -21,7 +21,7 @@ def test_a_gate_keeps_the_limit_of_a_file_unless_it_is_told_another() -> None:
 
 def test_deletions_of_exactly_the_limit_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     gone = update(gone={7: [(at, at + 1) for at in range(0, 600, 2)]})
-    monkeypatch.setattr("carets.protocol.admission.DELETE_SET_BYTES_MAX", len(gone) - 1)
+    monkeypatch.setattr("carets.protocol.deletions.DELETE_SET_BYTES_MAX", len(gone) - 1)
     gate, author = Gate.of(update(block(7, 0, item("a" * 600))), {7: "person:ann"}), Author("person:ann")
     assert gate.admit(gone, author) == gone
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 from itertools import islice
 
 from carets.errors import CaretsError, Code, Refused, WireError
@@ -27,11 +26,11 @@ from carets.limits import (
     CLIENT_IDS_MAX,
     CLIENT_IDS_NEW_MAX,
     CLOCK_MAX,
-    DELETE_SET_BYTES_MAX,
     DOCUMENT_UNITS_MAX,
     UNJOINED_STRUCTS_MAX,
     UPDATE_STRUCTS_MAX,
 )
+from carets.protocol.deletions import NOTHING, DeleteSets
 from carets.protocol.intervals import Intervals, Range
 from carets.protocol.origins import Origins
 from carets.protocol.updates import (
@@ -41,7 +40,6 @@ from carets.protocol.updates import (
     encode_block,
     encode_update,
     join_structs,
-    read_deletions,
     read_structs,
 )
 from carets.protocol.wire import encode_varuint
@@ -51,12 +49,6 @@ DECLARED_MAX = 1024
 
 DECLARED_PERSON_MAX = 64
 """Of these, how many one person may have: who opens a file again and again gives up its own, and nobody else's."""
-
-DELETE_SETS_KNOWN_MAX = 64
-"""Digests of delete sets without news; the oldest gives way. After a cut all members of a room send the same one."""
-
-DELETE_SET_BYTES_DIGESTED = 256
-"""Bytes from which a delete set is worth a digest: a shorter one is read as fast."""
 
 NOBODY = ""
 """The owner of a client id that is in the document and has none on record: nobody may continue it."""
@@ -148,7 +140,7 @@ class _Part:
 class _Change:
     """What is new in an update, and how much of the document it moves. Nothing in it is admitted yet."""
 
-    __slots__ = ("deletions", "digest", "gone", "highs", "is_whole", "parts", "units")
+    __slots__ = ("deletions", "gone", "highs", "is_whole", "parts", "reading", "units")
 
     def __init__(self) -> None:
         self.parts: dict[int, _Part] = {}
@@ -160,7 +152,7 @@ class _Change:
         """By how much the live text grows; negative where it shrinks."""
         self.is_whole = True
         """Whether all of the update is new."""
-        self.digest = b""
+        self.reading = NOTHING
 
     def survey(self, part: _Part) -> None:
         """Count the units of one part, and note its halves of characters and what is deleted in it."""
@@ -222,7 +214,7 @@ class Gate:
         self._owners = dict(owners or {})
         self._declared: dict[int, str] = {}
         self._claims: list[tuple[int, str]] = []
-        self._sets_known: dict[bytes, None] = {}
+        self._delete_sets = DeleteSets()
         self._origins = Origins()
         self._is_wide = False
         """Whether any lane has characters of two units."""
@@ -290,7 +282,7 @@ class Gate:
         try:
             change = self._examine(update, trusted=False)
             if not change.parts and not change.deletions:
-                self._note(change)
+                self._delete_sets.note(change.reading)
                 return b""
             if change.units > 0 and self.units + change.units > self._units_max:
                 raise Refused(Code.DOCUMENT_TOO_LARGE, f"{self._units_max} UTF-16 units")
@@ -420,15 +412,8 @@ class Gate:
         """
         blocks, at, has_skips = read_structs(update) if trusted else read_structs(update, UPDATE_STRUCTS_MAX)
         change = _Change()
-        deletions: Deletions = []
-        if len(update) - at >= DELETE_SET_BYTES_DIGESTED:
-            change.digest = blake2b(memoryview(update)[at:], digest_size=16).digest()
-        if change.digest not in self._sets_known:
-            if not trusted and len(update) - at > DELETE_SET_BYTES_MAX:
-                raise WireError(Code.MESSAGE_TOO_LARGE, f"more than {DELETE_SET_BYTES_MAX} bytes of deletions")
-            deletions = read_deletions(update, at)
-        else:
-            change.is_whole = False
+        reading = change.reading = self._delete_sets.read(update, at, trusted=trusted)
+        change.is_whole = reading.is_whole
         if has_skips:
             # A doc that waits for something itself: what follows its holes does not continue what is here.
             raise _GapError
@@ -445,7 +430,7 @@ class Gate:
             change.survey(part)
             change.parts[block.client] = part
         self._walk(change, trusted)
-        self._subtract(change, deletions, trusted)
+        self._subtract(change, reading.deletions, trusted)
         return change
 
     def _walk(self, change: _Change, trusted: bool) -> None:
@@ -559,14 +544,7 @@ class Gate:
         for client, ranges in change.deletions:
             self._lanes[client].deleted.add(ranges)
         self.units += change.units
-        self._note(change)
-
-    def _note(self, change: _Change) -> None:
-        """Remember that the update's delete set holds nothing new any more."""
-        if change.digest and change.digest not in self._sets_known:
-            if len(self._sets_known) >= DELETE_SETS_KNOWN_MAX:
-                del self._sets_known[next(iter(self._sets_known))]
-            self._sets_known[change.digest] = None
+        self._delete_sets.note(change.reading)
 
 
 def _units_of_basic(content: bytes) -> int:

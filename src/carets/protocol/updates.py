@@ -19,6 +19,7 @@ from typing import NamedTuple
 from carets.errors import Code, WireError
 from carets.limits import CLIENT_ID_MAX, CLOCK_MAX, STATE_VECTOR_ENTRIES_MAX
 from carets.protocol.intervals import Range
+from carets.protocol.repetition import Repetition
 from carets.protocol.wire import encode_varuint
 
 NONE = -1
@@ -199,8 +200,29 @@ def _measure(content: bytes, clock: int) -> tuple[int, list[int] | None]:
     return len(upper), [clock + high.start() for high in _HIGH.finditer(upper)]
 
 
+class Told(NamedTuple):
+    """What one delete set says of one client: `ranges_count` ranges, in the bytes from `begin` to `end`.
+
+    `ranges` are those that are not repeated, ascending and disjoint; maybe none.
+    """
+
+    client: int
+    ranges: list[Range]
+    ranges_count: int
+    begin: int
+    end: int
+
+
 def read_deletions(data: bytes, at: int) -> Deletions:
     """Read the delete set at `at`, which must be the last of the update.
+
+    Raises: WireError MALFORMED_UPDATE.
+    """
+    return [(told.client, told.ranges) for told in read_told(data, at, {})]
+
+
+def read_told(data: bytes, at: int, before: Mapping[int, Repetition]) -> list[Told]:
+    """As `read_deletions`, less the ranges that stand alike in what was read `before` of their client.
 
     Raises: WireError MALFORMED_UPDATE.
     """
@@ -208,31 +230,49 @@ def read_deletions(data: bytes, at: int) -> Deletions:
         count, at = _varuint(data, at)
         if count > len(data) - at:
             raise _malformed("more clients than bytes")
-        deletions: Deletions = []
+        found: list[Told] = []
         for _ in range(count):
             client, at = _varuint(data, at)
-            ranges, at = _read_ranges(data, at)
-            deletions.append((client, ranges))
+            ranges_count, begin = _varuint(data, at)
+            if ranges_count == 0 or ranges_count > len(data) - begin:
+                raise _malformed("no ranges, or more than bytes")
+            ranges, at = _read_ranges(data, begin, ranges_count, before.get(client))
+            found.append(Told(client, ranges, ranges_count, begin, at))
     except IndexError:
         raise _malformed("the update ends inside its delete set") from None
     if at != len(data):
         raise _malformed("something follows the update")
-    if count > 1 and len({client for client, _ in deletions}) != count:
+    if count > 1 and len({told.client for told in found}) != count:
         raise _malformed("a client is twice in the delete set")
-    return deletions
+    return found
 
 
-def _read_ranges(data: bytes, at: int) -> tuple[list[Range], int]:
-    count, at = _varuint(data, at)
-    if count == 0 or count > len(data) - at:
-        raise _malformed("no ranges, or more than bytes")
+def ranges_of(data: bytes, told: Told) -> list[Range]:
+    """All ranges of what was told, repeated or not."""
+    return (
+        told.ranges
+        if len(told.ranges) == told.ranges_count
+        else _read_ranges(data, told.begin, told.ranges_count, None)[0]
+    )
+
+
+def _read_ranges(data: bytes, at: int, count: int, before: Repetition | None) -> tuple[list[Range], int]:
+    """So many ranges, less those that are repeated, and the place after them."""
     ranges: list[Range] = []
     last = 0
-    for _ in range(count):
+    left = count
+    while left:
+        range_at = at
         start = data[at]
         at += 1
         if start >= 0x80:
             start, at = _varuint(data, at - 1)
+        if before is not None and start >= last:
+            again, after, end = before.again(data, range_at, start, left)
+            if again:
+                left -= again
+                at, last = after, end
+                continue
         end = data[at]
         at += 1
         if end >= 0x80:
@@ -241,6 +281,7 @@ def _read_ranges(data: bytes, at: int) -> tuple[list[Range], int]:
             raise _malformed("ranges out of order, overlapping or empty")
         last = start + end
         ranges.append((start, last))
+        left -= 1
     if last > CLOCK_MAX:
         raise _illegal("a deletion above the limit")
     return ranges, at

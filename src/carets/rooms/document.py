@@ -49,6 +49,7 @@ class Document:
         self._text: Text = self._doc.get(ROOT, type=Text)
         self._encoded: bytes | None = None
         self._state: bytes | None = None
+        self._clocks: dict[int, int] | None = None
         self._since: tuple[bytes, bytes] = (b"", b"")
         self.apply(updates)
 
@@ -68,7 +69,7 @@ class Document:
 
         _through_the_door(in_transactions)
         self.version += 1
-        self._encoded = self._state = None
+        self._encoded = self._state = self._clocks = None
         self._since = (b"", b"")
 
     def encode(self) -> bytes:
@@ -84,8 +85,10 @@ class Document:
         return self._state
 
     def clocks(self) -> dict[int, int]:
-        """The next clock of each client id. Raises: DocumentFailed."""
-        return decode_state_vector(self.state_vector(), entries_max=CLIENT_ID_MAX)
+        """The next clock of each client id; read once, until the next change. Raises: DocumentFailed."""
+        if self._clocks is None:
+            self._clocks = decode_state_vector(self.state_vector(), entries_max=CLIENT_ID_MAX)
+        return self._clocks
 
     def encode_since(self, known: Mapping[int, int]) -> bytes:
         """What a peer lacks that has each client's units below these clocks; all deletions are always in it.
