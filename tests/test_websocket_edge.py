@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket as sockets
 import struct
-import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -13,13 +12,14 @@ import pytest
 from pycrdt import Doc, Text
 
 from carets import limits
-from carets.edges.line import Heartbeat, Line
-from carets.errors import Code, Unavailable
+from carets.edges.line import Line
+from carets.errors import Code
 from carets.metrics import Metrics
 from carets.protocol import wire
 from carets.protocol.pace import Bucket
 from carets.rooms.allowance import Allowance
 from carets.server import Running
+from tests.lines import Staged, StageRequest, StageSocket, StageTransport, staged_line
 from tests.peer import Peer, connect, create_workspace, join
 from tests.stage import frames_of, settled
 
@@ -171,138 +171,7 @@ async def test_a_member_that_vanishes_is_gone_for_the_others(workspace: Workspac
     await bob.close()
 
 
-# -- the heartbeat
-
-
-class StageTransport:
-    """A transport whose buffer a test fills and empties."""
-
-    def __init__(self) -> None:
-        self.waiting = 0
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        self.high = high
-
-    def get_extra_info(self, name: str) -> None:
-        return None
-
-    def is_closing(self) -> bool:
-        return False
-
-    def write(self, data: bytes) -> None:
-        self.waiting += len(data)
-
-    def get_write_buffer_size(self) -> int:
-        return self.waiting
-
-    def abort(self) -> None:
-        self.waiting = 0
-
-
-class StageSocket:
-    def __init__(self) -> None:
-        self.closed = False
-        self.pings = 0
-        self.close_code: int | None = None
-
-    async def ping(self) -> None:
-        self.pings += 1
-
-    async def close(self, code: int, message: bytes) -> None:
-        self.closed, self.close_code = True, code
-
-
-class StageRequest:
-    def __init__(self, transport: StageTransport) -> None:
-        self.transport = transport
-        self.writer = self
-
-    async def drain(self) -> None:
-        await asyncio.Event().wait()
-
-
-@pytest.fixture
-async def staged() -> AsyncIterator[tuple[Line, StageTransport, StageSocket]]:
-    transport, socket = StageTransport(), StageSocket()
-    line = Line(StageRequest(transport), socket, "carets.v1", Metrics())  # type: ignore[arg-type]
-    line.heard_at_s = 0.0
-    yield line, transport, socket
-    await line.finish()
-
-
-async def look(line: Line, seconds: float) -> None:
-    line.look(seconds)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-
-
-Staged = tuple[Line, StageTransport, StageSocket]
-
-
-async def test_a_silent_line_is_pinged_once_and_then_dropped(staged: Staged) -> None:
-    line, _, socket = staged
-    for second in range(40):
-        await look(line, second)
-        assert socket.pings == (1 if second >= limits.PING_EVERY_S else 0)
-        is_dead = second >= limits.PING_EVERY_S + limits.PONG_WAIT_S
-        assert (line.closed_with is not None) == is_dead
-    assert line.closed_with is not None
-    assert line.closed_with.code == socket.close_code == Code.SILENT
-
-
-async def test_a_line_that_answers_lives(staged: Staged) -> None:
-    line, _, socket = staged
-    for second in range(200):
-        await look(line, second)
-        if line.was_pinged:
-            line.heard_at_s, line.was_pinged = second, False
-    assert (line.closed_with, socket.pings) == (None, 9)
-
-
-async def test_a_line_that_drains_lives_however_much_comes_after(staged: Staged) -> None:
-    # It once had to hold less at each look than at the one before: a long download was cut after 30 seconds.
-    line, transport, _ = staged
-    for second in range(300):
-        line.write(b"x" * 70_000)
-        await look(line, second)
-        transport.waiting = max(1, transport.waiting - 70_000)
-    assert line.closed_with is None
-
-
-async def test_a_line_that_just_drained_is_asked_before_it_is_dropped(staged: Staged) -> None:
-    line, transport, socket = staged
-    line.write(b"x" * 1_000_000)
-    for second in range(100):
-        transport.waiting -= 10_000
-        await look(line, second)
-    transport.waiting = 0
-    for second in range(100, 125):
-        await look(line, second)
-        assert line.closed_with is None
-    assert socket.pings == 1
-
-
-async def test_a_full_line_that_does_not_drain_is_dropped(staged: Staged) -> None:
-    line, _, socket = staged
-    line.write(b"x" * 1_000_000)
-    for second in range(32):
-        await look(line, second)
-    assert (socket.pings, socket.close_code) == (0, Code.SILENT)
-
-
-async def test_a_line_that_we_do_not_read_is_not_silent(staged: Staged) -> None:
-    # A member that is read later for its rate, or whose file is being loaded, can say nothing that we would hear.
-    line, _, socket = staged
-    line.is_read = False
-    for second in range(100):
-        await look(line, second)
-    assert (line.closed_with, socket.pings) == (None, 0)
-    line.is_read = True
-    for second in range(100, 130):
-        assert line.closed_with is None
-        await look(line, second)
-    assert line.closed_with is not None
-    assert line.closed_with.code is Code.SILENT
+# -- silence
 
 
 async def test_who_sends_too_much_is_read_later_loses_nothing_and_is_not_taken_for_dead(
@@ -332,55 +201,6 @@ async def test_who_sends_too_much_is_read_later_loses_nothing_and_is_not_taken_f
     await bob.close()
 
 
-async def test_a_server_that_stood_still_takes_nobody_for_dead(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 33 s of SIGSTOP all idle members were closed: the heartbeat woke before what they had sent was read."""
-    line, _, socket = staged
-    monkeypatch.setattr(limits, "PING_EVERY_S", 0.2)
-    monkeypatch.setattr(limits, "PONG_WAIT_S", 0.1)
-    monkeypatch.setattr("carets.edges.line._LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr("carets.edges.line._LATE_S", 0.3)
-    heartbeat = Heartbeat(Metrics())
-    heartbeat.lines.add(line)
-    line.heard_at_s = asyncio.get_running_loop().time()
-    running = asyncio.create_task(heartbeat.run())
-    await asyncio.sleep(0)
-    time.sleep(0.5)  # noqa: ASYNC251 - the whole process stands still
-    while not socket.pings:
-        await asyncio.sleep(0.01)
-        assert line.closed_with is None, "it is pinged before it is taken for dead"
-    running.cancel()
-
-
-async def test_nothing_is_written_after_the_close(staged: Staged) -> None:
-    line, transport, _ = staged
-    line.close(Unavailable(Code.DRAINING))
-    line.close(Unavailable(Code.SILENT))
-    assert line.write(b"late") == 0
-    assert transport.waiting == 0
-    await line.finish()
-    assert line.closed_with is not None
-    assert line.closed_with.code is Code.DRAINING
-
-
-async def test_a_ping_that_waits_does_not_hold_up_the_others(staged: Staged, monkeypatch: pytest.MonkeyPatch) -> None:
-    line, _, socket = staged
-    monkeypatch.setattr(socket, "ping", lambda: asyncio.Event().wait())
-    heartbeat = Heartbeat(Metrics())
-    heartbeat.lines = {line}
-    monkeypatch.setattr("carets.edges.line._LOOK_EVERY_S", 0)
-    line.heard_at_s = asyncio.get_running_loop().time() - limits.PING_EVERY_S - 1
-    looked: list[float] = []
-    other = Line(StageRequest(StageTransport()), StageSocket(), "carets.v1", Metrics())  # type: ignore[arg-type]
-    monkeypatch.setattr(other, "look", looked.append)
-    heartbeat.lines = {line, other}
-    running = asyncio.create_task(heartbeat.run())
-    for _ in range(20):
-        await asyncio.sleep(0)
-    running.cancel()
-    assert line.was_pinged
-    assert len(looked) > 2
-
-
 async def test_the_server_pings_a_silent_socket_and_drops_it(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,6 +217,12 @@ async def test_the_server_pings_a_silent_socket_and_drops_it(
 
 
 # -- what waits in a line
+
+
+@pytest.fixture
+async def staged() -> AsyncIterator[Staged]:
+    async with staged_line() as staged:
+        yield staged
 
 
 async def test_a_line_tells_of_drains_only_where_more_waits_than_fills_it(staged: Staged) -> None:
@@ -442,18 +268,6 @@ async def test_frames_are_read_up_to_the_hard_bound_and_then_not_before_the_line
     transport.waiting = limits.OUTBOX_BYTES_HARD
     drained.set()
     assert (await third, asked) == (b"", 3)
-
-
-async def test_a_line_is_pinged_unless_the_ping_would_wait_behind_what_fills_it(staged: Staged) -> None:
-    line, transport, socket = staged
-    transport.waiting = limits.OUTBOX_BYTES_FULL + 1
-    await look(line, limits.PING_EVERY_S)
-    assert socket.pings == 0
-    transport.waiting = limits.OUTBOX_BYTES_FULL
-    line.heard_at_s = 0.0
-    line._left_before = line._written
-    await look(line, limits.PING_EVERY_S)
-    assert socket.pings == 1
 
 
 async def test_pings_are_answered_so_many_at_once_and_then_at_their_rate(staged: Staged) -> None:

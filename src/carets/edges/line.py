@@ -1,11 +1,12 @@
 """One WebSocket as a room sees it, and the heartbeat that finds the dead ones.
 
 Owns: raw writes, what waits in the transport, when it has drained, silence. Does not know: messages, rooms.
-Frames of a broadcast are written as they are (``protocol.dialect``); ping, pong and close are aiohttp's.
+Frames of a broadcast, and pings, are written as they are (``protocol.dialect``); pong and close are aiohttp's.
 
 Invariants:
   1. After a write that leaves more than `OUTBOX_BYTES_FULL` waiting, `on_drained` is called once when it has left.
   2. A line that still drains counts as alive, whatever it does not say.
+  3. A line that is quiet costs the heartbeat two looks in `PING_EVERY_S`, however many there are.
 
 Source: RFC 6455, 5.5.2; docs/PROTOCOL.md, "Heartbeat".
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket as sockets
 from collections.abc import AsyncIterator, Callable
 
@@ -22,16 +24,24 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from carets import limits
 from carets.errors import CaretsError, Code, Unavailable
 from carets.metrics import Metrics
+from carets.protocol.dialect import PING
 from carets.protocol.pace import Bucket
 
 _CLOSE_WAIT_S = 2.0
 """Seconds for the peer to answer a close frame, and for the last bytes to leave."""
 
 _LOOK_EVERY_S = 1.0
-"""Seconds between the heartbeat's looks at all lines."""
+"""Seconds between two beats, with each of which the heartbeat looks at the lines that are due."""
+
+_LOOKS_PER_TURN = 100
+"""Lines looked at before everybody else has their turn: all members of a restarted server are due with one beat."""
 
 _LATE_S = 2.0
 """Seconds by which a look may come late: after more, what members sent waits behind it."""
+
+
+def _nothing(*_: object) -> None:
+    pass
 
 
 class Line:
@@ -44,7 +54,11 @@ class Line:
             raise ConnectionResetError
         self.socket = socket
         self.door = door
-        self.on_drained: Callable[[], None] = lambda: None
+        self.on_drained: Callable[[], None] = _nothing
+        self.on_waiting: Callable[[Line], None] = _nothing
+        """Called when a write leaves bytes waiting."""
+        self.due_beat = 0
+        """With which beat the heartbeat looks at it."""
         self.heard_at_s = asyncio.get_running_loop().time()
         self.was_pinged = False
         self.is_read = True
@@ -56,7 +70,6 @@ class Line:
         self._transport = transport
         self._draining: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._pinging: asyncio.Task[None] | None = None
         self._written = 0
         self._waiting_before = self._left_before = 0
         transport.set_write_buffer_limits(high=limits.OUTBOX_BYTES_FULL)
@@ -74,8 +87,10 @@ class Line:
         self._written += len(data)
         self._metrics.written_bytes += len(data)
         waiting = self._transport.get_write_buffer_size()
-        if waiting > limits.OUTBOX_BYTES_FULL and self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
+        if waiting:
+            self.on_waiting(self)
+            if waiting > limits.OUTBOX_BYTES_FULL and self._draining is None:
+                self._draining = asyncio.create_task(self._drain())
         return waiting
 
     @property
@@ -108,9 +123,8 @@ class Line:
 
     async def finish(self) -> None:
         """Wait for a close that is under way, and stop waiting for a drain."""
-        for task in (self._draining, self._pinging):
-            if task is not None:
-                task.cancel()
+        if self._draining is not None:
+            self._draining.cancel()
         if self._closing is not None:
             await self._closing
 
@@ -136,8 +150,8 @@ class Line:
                 # Its answers pile up: what it says next can wait until it has read them.
                 await self._request.writer.drain()
 
-    def look(self, now_s: float) -> None:
-        """The heartbeat's look: ping a silent line, close a dead one."""
+    def look(self, now_s: float) -> float:
+        """The heartbeat's look: ping a silent line, close a dead one. Returns in how many seconds to look again."""
         waiting = self._transport.get_write_buffer_size()
         left = self._written - waiting
         if self._waiting_before and left > self._left_before:
@@ -148,39 +162,85 @@ class Line:
         if not self.is_read:
             self.heard_at_s = now_s
         silence_s = now_s - self.heard_at_s
-        if silence_s < limits.PING_EVERY_S:
-            return
         if silence_s >= limits.PING_EVERY_S + limits.PONG_WAIT_S:
             self.close(Unavailable(Code.SILENT))
-        elif not self.was_pinged and waiting <= limits.OUTBOX_BYTES_FULL:
+        elif silence_s >= limits.PING_EVERY_S and not self.was_pinged and waiting <= limits.OUTBOX_BYTES_FULL:
             self.was_pinged = True
-            self._pinging = asyncio.create_task(self._ping())
-
-    async def _ping(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self.socket.ping()  # may wait for this line: the heartbeat does not wait with it
+            self.write(PING)
+        is_quiet = self.is_read and not (waiting or self.was_pinged) and silence_s < limits.PING_EVERY_S
+        return limits.PING_EVERY_S - silence_s if is_quiet else _LOOK_EVERY_S
 
 
 class Heartbeat:
-    """All lines of this process, looked at once a second by one task."""
+    """All lines of this process, each looked at when it is due, by one task.
+
+    A quiet line is due when it has to be pinged; one that was pinged, that has bytes waiting or that is not read, with
+    each beat.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self.lines: set[Line] = set()
         self.metrics = metrics
+        self._beat = 0
+        """The last one, counted from the beginning of the loop's time."""
+        self._due: dict[int, set[Line]] = {}
+        """By beat, whom to look at."""
+
+    def add(self, line: Line) -> None:
+        """Watch over a line from now on."""
+        self.lines.add(line)
+        line.on_waiting = self._watch
+        self._plan(line, _beat_of(line.heard_at_s + limits.PING_EVERY_S))
+
+    def discard(self, line: Line) -> None:
+        """The line has ended."""
+        self.lines.discard(line)
+        self._due.get(line.due_beat, set()).discard(line)
 
     async def run(self) -> None:
-        """Look at every line, for ever."""
+        """Look at lines, for ever."""
         loop = asyncio.get_running_loop()
         while True:
             due_s = loop.time() + _LOOK_EVERY_S
             await asyncio.sleep(_LOOK_EVERY_S)
             late_s = loop.time() - due_s
-            for line in list(self.lines):
-                if late_s > _LATE_S:
-                    # The silence was ours: this process stood still, and what came meanwhile is not read yet.
+            if late_s > _LATE_S:
+                # The silence was ours: this process stood still, and what came meanwhile is not read yet.
+                for line in self.lines:
                     line.heard_at_s += late_s
-                else:
-                    line.look(loop.time())
+            else:
+                await self.beat(loop.time)
+
+    async def beat(self, clock_s: Callable[[], float]) -> None:
+        """Look at the lines that are due."""
+        self._beat = math.floor(clock_s() / _LOOK_EVERY_S)
+        looks = 0
+        for beat in sorted(beat for beat in self._due if beat <= self._beat):
+            due = self._due[beat]
+            while due:
+                line = next(iter(due))
+                self._plan(line, self._beat + 1)  # should this look fail, the next beat has it
+                now_s = clock_s()
+                self._plan(line, max(self._beat + 1, _beat_of(now_s + line.look(now_s))))
+                looks += 1
+                if looks % _LOOKS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+            del self._due[beat]
+
+    def _plan(self, line: Line, beat: int) -> None:
+        self._due.get(line.due_beat, set()).discard(line)
+        line.due_beat = beat
+        self._due.setdefault(beat, set()).add(line)
+
+    def _watch(self, line: Line) -> None:
+        """Something waits in this line: it is looked at with every beat until it has left."""
+        if line.due_beat > self._beat + 1:
+            self._plan(line, self._beat + 1)
+
+
+def _beat_of(due_s: float) -> int:
+    """The first beat that is not before `due_s`."""
+    return math.ceil(due_s / _LOOK_EVERY_S)
 
 
 @contextlib.asynccontextmanager
@@ -200,12 +260,12 @@ async def open_line(
     )
     await socket.prepare(request)
     line = Line(request, socket, protocol, heartbeat.metrics)
-    heartbeat.lines.add(line)
+    heartbeat.add(line)
     heartbeat.metrics.connections_opened[protocol] += 1
     try:
         yield line
     finally:
-        heartbeat.lines.discard(line)
+        heartbeat.discard(line)
         await line.finish()
         if not socket.closed:
             with contextlib.suppress(ConnectionError):

@@ -2,7 +2,7 @@
 
 Owns: the head that RFC 6455 puts before a server's data frame, and the file id before a message.
 Does not know: sockets, rooms. The frames of a broadcast are built once here and shared by all members of a dialect,
-which no library's send offers; handshake, masking, fragments, control frames and close stay aiohttp's.
+which no library's send offers; handshake, masking, fragments, pongs and close stay aiohttp's.
 
 Source: RFC 6455, 5.2 (a server's frame is not masked); docs/decisions/0006-frames-built-once.md.
 """
@@ -12,6 +12,8 @@ from __future__ import annotations
 from carets.protocol import wire
 
 _TEXT, _BINARY = 0x81, 0x82
+PING = b"\x89\x00"
+"""A whole ping frame. Source: RFC 6455, 5.5.2."""
 
 
 def _frame(first_byte: int, payload: bytes) -> bytes:
