@@ -19,9 +19,12 @@ from carets.rooms.room import Room
 
 
 async def _echo(line: Line) -> None:
-    async for frame in line.frames():
+    while (frames := await line.frames()) is not None:
         # The frames of the dialect: a notice is text, a part is binary as it is.
-        line.write(CARETS.notice(frame.encode()) if isinstance(frame, str) else CARETS.part(frame))
+        if isinstance(frames, str):
+            line.write(CARETS.notice(frames.encode()))
+        else:
+            line.write(b"".join(map(CARETS.part, frames)))
 
 
 async def _serve_page(self: WebSocketDoor, room: Room, member: Member, line: Line) -> None:

@@ -250,7 +250,9 @@ class Actor:
 
     def send(self, file_id: int, message: bytes) -> None:
         """Send one message, whole."""
-        self.stage.room.receive(self.member, wire.encode_varuint(file_id) + message)
+        frame = wire.encode_varuint(file_id) + message
+        if not self.stage.room.type_on(self.member, [frame]):
+            self.stage.room.receive(self.member, frame)
 
     def edit(self, file_id: int, index: int, text: str) -> bytes:
         """Type without sending; the update."""

@@ -257,12 +257,11 @@ async def test_frames_are_read_up_to_the_hard_bound_and_then_not_before_the_line
 
     monkeypatch.setattr(socket, "receive", receive, raising=False)
     monkeypatch.setattr(line._request, "drain", drained.wait)
-    frames = line.frames()
-    await anext(frames)
+    await line.frame()
     transport.waiting = limits.OUTBOX_BYTES_HARD
-    await anext(frames)
+    await line.frame()
     transport.waiting += 1
-    third = asyncio.ensure_future(anext(frames))
+    third = asyncio.ensure_future(line.frame())
     await settled()
     assert (asked, third.done()) == (2, False)
     transport.waiting = limits.OUTBOX_BYTES_HARD

@@ -78,7 +78,7 @@ class Metrics:
     loop_delay_seconds: Histogram = field(default_factory=lambda: Histogram(_SECONDS))
     loop_holds: int = 0
 
-    def receive(self, bytes_count: int) -> None:
-        """An update of so many bytes came in."""
-        self.updates_received += 1
+    def receive(self, bytes_count: int, updates: int = 1) -> None:
+        """Updates of so many bytes came in."""
+        self.updates_received += updates
         self.updates_received_bytes += bytes_count

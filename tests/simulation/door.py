@@ -94,7 +94,8 @@ class Server:
             while (frame := await line.inbox.get()) is not None and member.gone is None:
                 opcode, payload = frame
                 if opcode == BINARY:
-                    room.receive(member, payload)
+                    if not room.type_on(member, [payload]):
+                        room.receive(member, payload)
                 else:
                     request = messages.decode_request(payload)
                     if isinstance(request, messages.OpenFile):
@@ -123,7 +124,8 @@ class Server:
             self._joined(line, room, member)
             await room.open_stock_file(member, file_id)
             while (frame := await line.inbox.get()) is not None and member.gone is None:
-                room.receive_stock(member, file_id, frame[1])
+                if not room.type_on(member, [frame[1]]):
+                    room.receive_stock(member, file_id, frame[1])
                 if room.is_full:
                     await room.eased()
                 await asyncio.sleep(member.allowance.wait_s())

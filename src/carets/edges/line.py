@@ -19,7 +19,7 @@ import math
 import socket as sockets
 from collections.abc import AsyncIterator, Callable
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from carets import limits
 from carets.errors import CaretsError, Code, Unavailable
@@ -35,6 +35,9 @@ _LOOK_EVERY_S = 1.0
 
 _LOOKS_PER_TURN = 100
 """Lines looked at before everybody else has their turn: all members of a restarted server are due with one beat."""
+
+_FRAMES_AT_ONCE = 128
+"""Frames that are given out together: keystrokes that wait are taken in one go, and what else there is one by one."""
 
 _LATE_S = 2.0
 """Seconds by which a look may come late: after more, what members sent waits behind it."""
@@ -70,6 +73,8 @@ class Line:
         self._transport = transport
         self._draining: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._held: WSMessage | None = None
+        """What came behind binary frames and was not given out with them."""
         self._written = 0
         self._waiting_before = self._left_before = 0
         transport.set_write_buffer_limits(high=limits.OUTBOX_BYTES_FULL)
@@ -128,27 +133,46 @@ class Line:
         if self._closing is not None:
             await self._closing
 
-    async def frames(self) -> AsyncIterator[bytes | str]:
-        """Data frames as they come, binary as bytes and text as str, until the connection ends."""
+    async def frame(self) -> bytes | str | None:
+        """The next data frame, binary as bytes and text as str; None when the connection has ended."""
         while True:
+            while self._transport.get_write_buffer_size() > limits.OUTBOX_BYTES_HARD:
+                # Its answers pile up: what it says next can wait until it has read them.
+                await self._request.writer.drain()
             self.is_read = True
-            message = await self.socket.receive()
+            message, self._held = self._held or await self.socket.receive(), None
             self.heard_at_s = now_s = asyncio.get_running_loop().time()
             self.was_pinged = False
             if message.type is WSMsgType.BINARY or message.type is WSMsgType.TEXT:
                 self.is_read = False
-                yield message.data
-            elif message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
+                data: bytes | str = message.data
+                return data
+            if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
                 # A read brings thousands of them, and nothing else here would give the others their turn.
                 if wait_s := self._controls.take(1, now_s):
                     await asyncio.sleep(wait_s)
                 if message.type is WSMsgType.PING:
                     await self.socket.pong(message.data)
             else:
-                return
-            while self._transport.get_write_buffer_size() > limits.OUTBOX_BYTES_HARD:
-                # Its answers pile up: what it says next can wait until it has read them.
-                await self._request.writer.drain()
+                return None
+
+    async def frames(self) -> list[bytes] | str | None:
+        """The next text frame; or the next binary one and those that are here behind it; None at the end."""
+        first = await self.frame()
+        if not isinstance(first, bytes):
+            return first
+        frames = [first]
+        while self._has_more() and len(frames) < _FRAMES_AT_ONCE:
+            message = await self.socket.receive()
+            if message.type is not WSMsgType.BINARY:
+                self._held = message
+                break
+            frames.append(message.data)
+        return frames
+
+    def _has_more(self) -> bool:
+        """Whether `receive` would return without waiting. Where aiohttp's queue is another one, frames come singly."""
+        return bool(getattr(getattr(self.socket, "_reader", None), "_buffer", None))
 
     def look(self, now_s: float) -> float:
         """The heartbeat's look: ping a silent line, close a dead one. Returns in how many seconds to look again."""

@@ -8,12 +8,14 @@ Invariant: whatever a connection sends or however it ends, only this connection 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from carets import limits
 from carets.edges import trace
+from carets.edges.intake import rest, take_in
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.edges.port import welcome
 from carets.edges.rates import judged
@@ -72,25 +74,20 @@ class WebSocketDoor:
 
     async def _serve(self, room: Room, member: Member, line: Line) -> None:
         try:
-            async for frame in line.frames():
-                if member.gone is not None:
-                    return
-                if isinstance(frame, bytes):
-                    room.receive(member, frame)
+            while (frames := await line.frames()) is not None and member.gone is None:
+                if isinstance(frames, list):
+                    await take_in(room, member, frames, partial(room.receive, member))
+                    continue
+                with member.allowance.measured(len(frames)):
+                    request = messages.decode_request(frames)
+                if isinstance(request, messages.OpenFile):
+                    await room.open_file(member, request)
                 else:
-                    with member.allowance.measured(len(frame)):
-                        request = messages.decode_request(frame)
-                    if isinstance(request, messages.OpenFile):
-                        await room.open_file(member, request)
-                    else:
-                        room.request(member, request)
-                    # Frames that are here already come without a turn of the loop, and one of these may cost by the
-                    # files or the members that there are.
-                    await asyncio.sleep(0)
-                if room.is_full:
-                    await room.eased()
-                if wait_s := member.allowance.wait_s():
-                    await asyncio.sleep(wait_s)
+                    room.request(member, request)
+                # Frames that are here already come without a turn of the loop, and one of these may cost by the
+                # files or the members that there are.
+                await asyncio.sleep(0)
+                await rest(room, member)
         except CaretsError as error:
             self._lobby.note(error)
             room.expel(member, error)
@@ -104,12 +101,11 @@ async def _hello(line: Line) -> messages.Hello:
     """The first frame. Raises: WireError when it is none, or does not come in time."""
     try:
         async with asyncio.timeout(limits.HELLO_WAIT_S):
-            async for frame in line.frames():
-                if isinstance(frame, str):
-                    request = messages.decode_request(frame)
-                    if isinstance(request, messages.Hello):
-                        return request
-                break
+            frame = await line.frame()
+            if isinstance(frame, str):
+                request = messages.decode_request(frame)
+                if isinstance(request, messages.Hello):
+                    return request
     except TimeoutError:
         pass
     raise WireError(Code.HELLO_EXPECTED)

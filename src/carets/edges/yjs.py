@@ -8,13 +8,14 @@ Source: y-websocket 3.1.0, src/y-websocket.js; docs/PROTOCOL.md, "The stock door
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 
 import structlog
 from aiohttp import web
 
 from carets import limits
 from carets.edges import trace
+from carets.edges.intake import take_in
 from carets.edges.line import Heartbeat, Line, open_line
 from carets.edges.port import welcome
 from carets.edges.rates import judged
@@ -72,16 +73,10 @@ class StockDoor:
 
 
 async def _serve(room: Room, member: Member, line: Line, file_id: int) -> None:
-    async for frame in line.frames():
-        if member.gone is not None:
-            return
-        if isinstance(frame, str):
+    while (frames := await line.frames()) is not None and member.gone is None:
+        if isinstance(frames, str):
             raise WireError(Code.MALFORMED_MESSAGE, "the stock door takes binary frames only")
-        room.receive_stock(member, file_id, frame)
-        if room.is_full:
-            await room.eased()
-        if wait_s := member.allowance.wait_s():
-            await asyncio.sleep(wait_s)
+        await take_in(room, member, frames, partial(room.receive_stock, member, file_id))
 
 
 def _key(request: web.Request, room: Room) -> str:

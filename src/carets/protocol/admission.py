@@ -15,7 +15,6 @@ Source: docs/ARCHITECTURE.md, "Admission".
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -32,6 +31,7 @@ from carets.limits import (
 )
 from carets.protocol.deletions import NOTHING, DeleteSets
 from carets.protocol.intervals import Intervals, Range
+from carets.protocol.lanes import Lane
 from carets.protocol.origins import Origins
 from carets.protocol.updates import (
     NONE,
@@ -42,7 +42,6 @@ from carets.protocol.updates import (
     join_structs,
     read_structs,
 )
-from carets.protocol.wire import encode_varuint
 
 DECLARED_MAX = 1024
 """Client ids reserved and not used yet; the oldest gives way. Every reload declares one, most are never used."""
@@ -52,51 +51,6 @@ DECLARED_PERSON_MAX = 64
 
 NOBODY = ""
 """The owner of a client id that is in the document and has none on record: nobody may continue it."""
-
-
-class Lane:
-    """What the gate knows of one Yjs client id.
-
-    `keystroke` is how an update begins that types on right after this lane's last unit: one block, one struct, origin
-    the last unit, right origin as before. A string's length, its bytes and an empty delete set follow.
-    """
-
-    __slots__ = ("_clock", "_head", "_middle", "_right", "client", "deleted", "highs", "keystroke", "next")
-
-    def __init__(self, client: int) -> None:
-        self.client = client
-        self.next = 0
-        self.deleted = Intervals()
-        self.highs = array("I")
-        self._head = encode_varuint(client)
-        self.keystroke = self._clock = self._middle = self._right = b""
-
-    def expect(self, right: int, right_clock: int) -> None:
-        """Set the keystroke that would follow a last struct with this right origin."""
-        if right == NONE:
-            self._middle = b"\x84" + self._head
-            self._right = b""
-        else:
-            self._middle = b"\xc4" + self._head
-            head = self._head if right == self.client else encode_varuint(right)
-            self._right = head + _clock_bytes(right_clock)
-        self.typed(0)
-
-    def typed(self, units: int) -> None:
-        """Go on by `units` of such a keystroke."""
-        self.next = clock = self.next + units
-        last = self._clock if units == 1 else _clock_bytes(clock - 1)
-        self._clock = _clock_bytes(clock)
-        self.keystroke = b"\x01\x01%b%b%b%b%b" % (self._head, self._clock, self._middle, last, self._right)
-
-
-def _clock_bytes(clock: int) -> bytes:
-    """`encode_varuint` with the common lengths written out: this is in every keystroke's path."""
-    if 0x4000 <= clock < 0x200000:
-        return bytes((clock & 0x7F | 0x80, clock >> 7 & 0x7F | 0x80, clock >> 14))
-    if 0x80 <= clock < 0x4000:
-        return bytes((clock & 0x7F | 0x80, clock >> 7))
-    return encode_varuint(clock)
 
 
 class Author:
@@ -254,19 +208,55 @@ class Gate:
             Refused: CLIENT_ID_TAKEN, CLIENT_IDS_TOO_MANY, DOCUMENT_TOO_LARGE. Nothing was changed.
         """
         lane = author.lane
-        if lane is not None and update.startswith(lane.keystroke) and author.gate is self:
-            at = len(lane.keystroke)
-            if len(update) > at + 2:
-                units = update[at]
-                if len(update) == at + units + 2 and units < 0x80 and update[-1] == 0:
-                    content = update[at + 1 : -1]
-                    if content.isascii() or (units := _units_of_basic(content)):
-                        live = self.units + units
-                        if live <= self._units_max and lane.next + units <= CLOCK_MAX:
-                            self.units = live
-                            lane.typed(units)
-                            return update
+        if lane is not None and author.gate is self and self._type(update, 0, lane):
+            return update
         return self._admit_any(update, author)
+
+    def type_on(self, frames: Sequence[bytes], first: int, head: bytes, author: Author) -> list[bytes]:
+        """Take in the keystrokes with which `frames` go on from number `first`, as `admit` would one after the other.
+
+        A keystroke types on right after the author's last unit, in characters of one unit. In its frame there are
+        `head`, the length of the update in one byte, and the update.
+
+        Returns:
+            Their texts, as UTF-8; it ends before the first frame that is anything else, which may be the first.
+        """
+        texts: list[bytes] = []
+        lane = author.lane
+        if lane is None or author.gate is not self:
+            return texts
+        at = len(head) + 1
+        for place in range(first, len(frames)):
+            frame = frames[place]
+            update_bytes = len(frame) - at
+            if not 0 < update_bytes < 0x80 or frame[at - 1] != update_bytes or not frame.startswith(head):
+                break
+            text = self._type(frame, at, lane)
+            if not text:
+                break
+            texts.append(text)
+        return texts
+
+    def _type(self, data: bytes, at: int, lane: Lane) -> bytes:
+        """Take in the update from `at` on if it is a keystroke in this lane; its text, b"" for anything else."""
+        keystroke = lane.keystroke
+        if not data.startswith(keystroke, at):
+            return b""
+        at += len(keystroke)
+        if len(data) <= at + 2:
+            return b""
+        units = data[at]
+        if len(data) != at + units + 2 or units >= 0x80 or data[-1]:
+            return b""
+        text = data[at + 1 : -1]
+        if not text.isascii() and not (units := _units_of_basic(text)):
+            return b""
+        live = self.units + units
+        if live > self._units_max or lane.next + units > CLOCK_MAX:
+            return b""
+        self.units = live
+        lane.typed(units)
+        return text
 
     def carry(self, update: bytes, author: Author) -> bytes | None:
         """As `admit`, and while the window is open also what others typed: their browsers may never come back.

@@ -36,6 +36,10 @@ class Dialect:
         """The socket bytes of one y-protocols message of a file."""
         return _frame(_BINARY, wire.encode_varuint(file_id) + message)
 
+    def update_head(self, file_id: int) -> bytes:
+        """What stands in an edit of a file before the length of its update, in a frame's payload."""
+        return wire.encode_varuint(file_id) + wire.UPDATE_HEAD
+
     def part(self, frame: bytes) -> bytes:
         """The socket bytes of one frame from `wire.cut_in_parts`."""
         return _frame(_BINARY, frame)
@@ -55,6 +59,10 @@ class StockDialect(Dialect):
     def message(self, file_id: int, message: bytes) -> bytes:  # noqa: ARG002 - the other dialect names the file
         """The socket bytes of one y-protocols message; the address has named the file already."""
         return _frame(_BINARY, message)
+
+    def update_head(self, file_id: int) -> bytes:  # noqa: ARG002 - the other dialect names the file
+        """What stands in an edit before the length of its update."""
+        return wire.UPDATE_HEAD
 
 
 CARETS = Dialect()

@@ -23,6 +23,9 @@ STEP_1, STEP_2, UPDATE = 0, 1, 2
 PART = 100
 """Carets' own kind of message, far from what y-protocols may yet number."""
 
+UPDATE_HEAD = bytes((SYNC, UPDATE))
+"""What stands before the length of an edit."""
+
 VARUINT_BYTES_MAX = 8
 """Eight bytes of seven bits hold 53 bits."""
 
@@ -163,7 +166,7 @@ def encode_step_2(update: bytes) -> bytes:
 
 def encode_update(update: bytes) -> bytes:
     """A y-protocols update."""
-    return b"\x00\x02" + encode_varuint(len(update)) + update
+    return UPDATE_HEAD + encode_varuint(len(update)) + update
 
 
 def encode_permission_denied(reason: str) -> bytes:

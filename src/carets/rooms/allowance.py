@@ -46,6 +46,10 @@ class Allowance:
 
     # -- what makes an edge read later
 
+    def came(self, bytes_in: int) -> None:
+        """Count so many bytes of frames."""
+        self._bytes_in += bytes_in
+
     def measured(self, bytes_in: int = 0) -> Allowance:
         """Count what is done inside of ``with`` this."""
         self._bytes_in += bytes_in

@@ -13,20 +13,38 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from carets import limits
+from carets.protocol.lanes import Lane
 from carets.protocol.messages import FileRecord
+from carets.protocol.wire import encode_varuint
 from carets.rooms.file import OpenFile
-from carets.rooms.member import Member
+from carets.rooms.member import Member, Seat
 from carets.rooms.store import Batch, ChatEntry, FileAppend, LogEntry
 
 _RECORD_BYTES = 500
 """Bytes that a record of a file or of the chat takes besides its path or text, here and in what is told of it."""
 
 
-class Edit(NamedTuple):
-    """An admitted update and the member who sent it."""
+@dataclass(slots=True, eq=False)
+class Edit:
+    """An admitted update and the member who sent it; or a run: keystrokes that go on one behind the other.
+
+    A run becomes one update when it is sealed, as Yjs itself writes what was typed in one go. Until then `update` is
+    how that one begins, `texts` are the texts of its keystrokes, and `end` is the clock behind the last of them.
+    """
 
     member: Member
     update: bytes
+    texts: list[bytes] | None = None
+    texts_bytes: int = 0
+    end: int = 0
+
+    def seal(self) -> bytes:
+        """End a run. Returns the update."""
+        if self.texts is not None:
+            text, self.texts = b"".join(self.texts), None
+            self.update = b"%b%b%b\0" % (self.update, encode_varuint(len(text)), text)
+        return self.update
 
 
 class FileOperation(NamedTuple):
@@ -67,6 +85,9 @@ class Pending:
     """What gathers while a commit runs."""
 
     edits: dict[OpenFile, list[Edit]] = field(default_factory=dict)
+    runs: dict[Lane, Edit] = field(default_factory=dict)
+    """The run at the end of each client id's edits, for what it types on."""
+
     operations: list[FileOperation] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
     touched: dict[int, Member] = field(default_factory=dict)
@@ -84,13 +105,36 @@ class Pending:
 
     def add(self, file: OpenFile, member: Member, update: bytes) -> None:
         """Queue an admitted update."""
+        self._queue(file, Edit(member, update))
+        self.bytes_waiting += len(update)
+        self.touched[member.id] = member
+
+    def type_on(self, file: OpenFile, seat: Seat, frames: Sequence[bytes], first: int) -> int:
+        """Admit and queue the keystrokes with which `frames` go on from number `first`; how many they were."""
+        lane, member = seat.author.lane, seat.member
+        if lane is None:
+            return 0
+        run = self.runs.get(lane)
+        goes_on = run is not None and run.member is member and run.end == lane.next
+        if run is None or not goes_on or run.texts_bytes >= limits.RUN_BYTES_MAX:
+            run = Edit(member, bytes(lane.keystroke), [])
+        texts = file.gate.type_on(frames, first, seat.update_head, seat.author)
+        if not texts:
+            return 0
+        if not run.texts:
+            self.runs[lane] = run
+            self._queue(file, run)
+        run.texts += texts  # type: ignore[operator]
+        run.texts_bytes += sum(map(len, texts))
+        run.end = lane.next
+        return len(texts)
+
+    def _queue(self, file: OpenFile, edit: Edit) -> None:
         edits = self.edits.get(file)
         if edits is None:
             edits = self.edits[file] = []
-        edits.append(Edit(member, update))
-        self.bytes_waiting += len(update)
+        edits.append(edit)
         file.admitted_seq += 1
-        self.touched[member.id] = member
 
     def operate(self, operation: FileOperation) -> None:
         """Queue an admitted change of the list of files."""
@@ -124,7 +168,8 @@ class Pending:
 
     def clear(self) -> None:
         """Begin anew."""
-        self.edits, self.operations, self.posts, self.touched, self.bytes_waiting = {}, [], [], {}, 0
+        self.edits, self.runs, self.operations, self.posts = {}, {}, [], []
+        self.touched, self.bytes_waiting = {}, 0
         self._let_go()
 
     def _let_go(self) -> None:
@@ -139,7 +184,7 @@ class Pending:
             batch.appends += operation.appends
         grouped = []
         for file, edits in self.edits.items():
-            entries = [LogEntry(now_ms, member.person, update) for member, update in edits]
+            entries = [LogEntry(now_ms, edit.member.person, edit.seal()) for edit in edits]
             append = FileAppend(file.id, file.seq + 1, entries, file.gate.take_claims())
             batch.appends.append(append)
             grouped.append((file, edits, append))

@@ -61,6 +61,12 @@ class Seat:
     presence_asked: bool = False
     greeted: bool = False
     """Whether a stock client's name and colour were taken: the first ones stay."""
+    update_head: bytes = b""
+    """What each of its edits here begins with."""
+
+    def __post_init__(self) -> None:
+        """Build once what every keystroke is compared with."""
+        self.update_head = self.member.dialect.update_head(self.file_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -81,6 +87,8 @@ class Member:
     place: int | None = None
     """The file that it looks at."""
     seats: dict[int, Seat] = field(default_factory=dict)
+    typing_in: int = 0
+    """The file that its last edit was in: the next one is looked for there first."""
     parts: PartsInbox = field(default_factory=PartsInbox)
     received: int = 0
     """Step 2 and update frames that came."""

@@ -15,7 +15,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -33,6 +33,7 @@ from carets.rooms.commit import FileOperation, Pending, Post, Sealed
 from carets.rooms.delivery import Delivery, is_large
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
+from carets.rooms.keystrokes import Keystrokes
 from carets.rooms.ledger import Ledger
 from carets.rooms.links import Links
 from carets.rooms.member import Member, Seat, check_parts
@@ -70,6 +71,7 @@ class Room:
         self.is_draining = False
         self._around = around
         self._pending = Pending()
+        self._keystrokes = Keystrokes(self.open_files, self._pending, self.storage, self.ledger, around.metrics)
         self._committing: asyncio.Task[None] | None = None
         self._member_ids = 0
         self._calls = chores.Calls()
@@ -136,6 +138,13 @@ class Room:
             self.delivery.drained(member)
 
     # -- what comes in
+
+    def type_on(self, member: Member, frames: Sequence[bytes], first: int = 0) -> int:
+        """Take the keystrokes with which frames of either door go on; how many: after 0 `receive` must take one."""
+        taken = 0 if self.is_draining else self._keystrokes.take(member, frames, first)
+        if taken:
+            self._wake()
+        return taken
 
     def receive(self, member: Member, data: bytes) -> None:
         """Take one binary frame of ``carets.v1``. Raises: WireError, Unavailable; nothing is changed then."""
@@ -224,6 +233,7 @@ class Room:
         if is_step_2:
             member.gaps.pop(file.id, None)
         if admitted:
+            member.typing_in = file.id
             self._pending.add(file, member, admitted)
 
     def _refuse_update(self, member: Member, file_id: int, seat: Seat | None, refused: Refused) -> None:
