@@ -132,13 +132,13 @@ async def test_a_crowd_that_joins_a_large_document_costs_one_encoding_and_little
     ann.type(1, "x" * 20_000_000)
     await settled(2_000)
     encodings: list[int] = []
-    encode = wire.encode_step_2
+    encode = wire.encode_head
 
-    def counted(update: bytes) -> bytes:
-        encodings.append(len(update))
-        return encode(update)
+    def counted(step: int, update_bytes: int) -> bytes:
+        encodings.append(update_bytes)
+        return encode(step, update_bytes)
 
-    monkeypatch.setattr(wire, "encode_step_2", counted)
+    monkeypatch.setattr(wire, "encode_head", counted)
     document = stage.room.open_files[1].document
     crowd = [stage.join() for _ in range(150)]
     for actor in crowd:

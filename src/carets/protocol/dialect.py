@@ -16,13 +16,16 @@ PING = b"\x89\x00"
 """A whole ping frame. Source: RFC 6455, 5.5.2."""
 
 
-def _frame(first_byte: int, payload: bytes) -> bytes:
-    length = len(payload)
+def _head(first_byte: int, length: int) -> bytes:
     if length < 126:
-        return bytes((first_byte, length)) + payload
+        return bytes((first_byte, length))
     if length < 1 << 16:
-        return bytes((first_byte, 126)) + length.to_bytes(2, "big") + payload
-    return bytes((first_byte, 127)) + length.to_bytes(8, "big") + payload
+        return bytes((first_byte, 126)) + length.to_bytes(2, "big")
+    return bytes((first_byte, 127)) + length.to_bytes(8, "big")
+
+
+def _frame(first_byte: int, payload: bytes) -> bytes:
+    return _head(first_byte, len(payload)) + payload
 
 
 class Dialect:
@@ -40,9 +43,9 @@ class Dialect:
         """What stands in an edit of a file before the length of its update, in a frame's payload."""
         return wire.encode_varuint(file_id) + wire.UPDATE_HEAD
 
-    def part(self, frame: bytes) -> bytes:
-        """The socket bytes of one frame from `wire.cut_in_parts`."""
-        return _frame(_BINARY, frame)
+    def part(self, *pieces: bytes | memoryview) -> bytes:
+        """The socket bytes of one frame from `wire.cut_in_parts`, whole or in pieces: these are copied once."""
+        return b"".join((_head(_BINARY, sum(map(len, pieces))), *pieces))
 
     def notice(self, text: bytes) -> bytes:
         """The socket bytes of one JSON notice."""

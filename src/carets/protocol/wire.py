@@ -159,9 +159,14 @@ def encode_step_1(state_vector: bytes) -> bytes:
     return b"\x00\x00" + encode_varuint(len(state_vector)) + state_vector
 
 
+def encode_head(step: int, update_bytes: int) -> bytes:
+    """What stands before an update of so many bytes in a y-protocols message: `STEP_2` or `UPDATE`."""
+    return bytes((SYNC, step)) + encode_varuint(update_bytes)
+
+
 def encode_step_2(update: bytes) -> bytes:
     """A y-protocols sync step 2."""
-    return b"\x00\x01" + encode_varuint(len(update)) + update
+    return encode_head(STEP_2, len(update)) + update
 
 
 def encode_update(update: bytes) -> bytes:
@@ -217,12 +222,16 @@ def decode_awareness(payload: bytes, entries_max: int) -> list[Presence]:
     return entries
 
 
+def encode_part_head(file_id: int, bytes_left: int) -> bytes:
+    """What stands before a part in its frame; so many bytes of the message follow after the part."""
+    return encode_varuint(file_id) + encode_varuint(PART) + encode_varuint(bytes_left)
+
+
 def cut_in_parts(file_id: int, message: bytes) -> Iterator[bytes]:
     """The frames that carry `message` in parts of at most `PART_BYTES_MAX`, in order. The whole is never copied."""
-    head = encode_varuint(file_id) + encode_varuint(PART)
     for at in range(0, len(message), limits.PART_BYTES_MAX):
         chunk = message[at : at + limits.PART_BYTES_MAX]
-        yield head + encode_varuint(len(message) - at - len(chunk)) + chunk
+        yield encode_part_head(file_id, len(message) - at - len(chunk)) + chunk
 
 
 def abandon_parts(file_id: int) -> bytes:

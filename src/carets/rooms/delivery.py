@@ -294,22 +294,22 @@ class Delivery:
         )  # our own, or read before
         if first_answer:
             with member.allowance.measured():  # it was asked for, and a short answer may take long
-                message = file.step_2(known)
+                answer = file.answer(known)
         else:
-            message = wire.encode_update(document.encode_since(known))
+            answer = file.answer(known, wire.UPDATE)
         seat.answer_due = False
         self._metrics.catch_ups += 1
-        self._metrics.catch_up_bytes += len(message)
+        self._metrics.catch_up_bytes += len(answer)
         if first_answer:
-            member.allowance.answered(len(message))
+            member.allowance.answered(len(answer))
             if member.may_write:
                 self.ask(seat)
-        if len(message) > limits.PART_BYTES_MAX and member.dialect.has_parts:
+        if answer.is_large and member.dialect.has_parts:
             seat.behind, seat.in_parts = file.mark(), True
-            member.outbox.put_bulk(file.id, map(member.dialect.part, wire.cut_in_parts(file.id, message)))
+            member.outbox.put_bulk(file.id, answer.parts(member.dialect))
         else:
             seat.behind = None
-            member.outbox.put(member.dialect.message(file.id, message))
+            member.outbox.put(answer.whole(member.dialect))
         if first_answer:
             self.tell_presence(file, seat)
         return 1

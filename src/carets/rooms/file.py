@@ -18,6 +18,7 @@ from carets.protocol import wire
 from carets.protocol.admission import Gate
 from carets.protocol.messages import FileRecord
 from carets.protocol.updates import decode_state_vector
+from carets.rooms.answer import Answer
 from carets.rooms.document import Document
 from carets.rooms.member import Mark, Seat
 from carets.rooms.presence import Whereabouts
@@ -51,19 +52,19 @@ class OpenFile:
         self.seq = self.admitted_seq = log.seq
         self.checkpoint_seq = log.checkpoint.seq if log.checkpoint else 0
         self.checkpoint_running = False
-        self._answer = (b"", b"")
+        self._answers: dict[int, Answer] = {}
         self.bytes_since_checkpoint = sum(map(len, log.updates))
 
     def mark(self) -> Mark:
         """The document's present moment."""
         return Mark(self.document.version, self.document.state_vector())
 
-    def step_2(self, known: dict[int, int]) -> bytes:
-        """The answer to a step 1, as a message; those who ask the same between two commits share its bytes."""
+    def answer(self, known: dict[int, int], step: int = wire.STEP_2) -> Answer:
+        """What a member lacks that knows so much; those who ask the same between two commits share it and its bytes."""
         update = self.document.encode_since(known)
-        if self._answer[0] is not update:
-            self._answer = (update, wire.encode_step_2(update))
-        return self._answer[1]
+        if (answer := self._answers.get(step)) is None or answer.update is not update:
+            answer = self._answers[step] = Answer(self.id, step, update)
+        return answer
 
     def check_lineage(self, known: dict[int, int]) -> None:
         """Refuse a document that was typed into another file at this path: merging it would double the text.
@@ -77,6 +78,7 @@ class OpenFile:
     def commit(self, updates: list[bytes], claims: list[tuple[int, str]]) -> None:
         """Take what is durable now into the document. Raises: DocumentFailed."""
         self.document.apply(updates)
+        self._answers.clear()
         self.seq += len(updates)
         self.bytes_since_checkpoint += sum(map(len, updates))
         self.owners.update(claims)
