@@ -161,9 +161,9 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 # -- how figures are written
 
 
-def written(value: float, unit: str) -> str:
-    """Three digits in a unit that one can read: ``3.82M``, ``0.84 ms``, ``1.2 GB``."""
-    return " ".join(_written(value, unit)).strip()
+def written(value: float, unit: str, count: int = 3) -> str:
+    """So many digits, in a unit that one can read: ``3.82M``, ``0.84 ms``, ``1.2 GB``."""
+    return " ".join(_written(value, unit, count)).strip()
 
 
 def spread(low: float, high: float, unit: str) -> str:
@@ -172,34 +172,34 @@ def spread(low: float, high: float, unit: str) -> str:
     return f"{first}{'' if first_unit == last_unit else f' {first_unit}'} – {last} {last_unit}".strip()
 
 
-def _written(value: float, unit: str) -> tuple[str, str]:
+def _written(value: float, unit: str, count: int = 3) -> tuple[str, str]:
     """The digits, and the unit."""
     if unit == "1/s":
-        return counted(value), ""
+        return counted(value, count), ""
     if unit == "share":
-        return digits(value * 100), "%"
+        return digits(value * 100, count), "%"
     # Times from a tenth on, so that milliseconds stand beside milliseconds.
     if unit in {"us", "ms", "s"}:
-        return _in_one_of((("s", 1.0), ("ms", 1e-3), ("us", 1e-6)), value * SCALES[unit][1], 0.1)
+        return _in_one_of((("s", 1.0), ("ms", 1e-3), ("us", 1e-6)), value * SCALES[unit][1], 0.1, count)
     if unit in {"B", "KB", "MB", "GB"}:
-        return _in_one_of((("GB", 1e9), ("MB", 1e6), ("KB", 1e3), ("B", 1.0)), value * SCALES[unit][1], 0.9995)
-    return digits(value), unit
+        return _in_one_of((("GB", 1e9), ("MB", 1e6), ("KB", 1e3), ("B", 1.0)), value * SCALES[unit][1], 0.9995, count)
+    return digits(value, count), unit
 
 
-def _in_one_of(units: Sequence[tuple[str, float]], value: float, least: float) -> tuple[str, str]:
+def _in_one_of(units: Sequence[tuple[str, float]], value: float, least: float, count: int) -> tuple[str, str]:
     for unit, scale in units:
         if abs(value) >= scale * least:
-            return digits(value / scale), unit
+            return digits(value / scale, count), unit
     unit, scale = units[-1]
-    return digits(value / scale), unit
+    return digits(value / scale, count), unit
 
 
-def counted(value: float) -> str:
+def counted(value: float, count: int = 3) -> str:
     """``870``, ``47.3k``, ``3.82M``."""
     for letter, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(value) >= scale * 0.9995:
-            return f"{digits(value / scale)}{letter}"
-    return digits(value)
+            return f"{digits(value / scale, count)}{letter}"
+    return digits(value, count)
 
 
 def digits(value: float, count: int = 3) -> str:
@@ -207,7 +207,7 @@ def digits(value: float, count: int = 3) -> str:
     if value == int(value):
         return f"{value:,.0f}"
     power = math.floor(math.log10(abs(float(f"{value:.{count}g}"))))
-    return f"{value:,.{min(count, max(0, count - 1 - power))}f}"
+    return f"{value:,.{max(0, count - 1 - power)}f}"
 
 
 def times(ratio: float) -> str:

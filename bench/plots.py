@@ -201,7 +201,7 @@ def _deliveries(medians: Medians, window: str) -> Picture | None:
     parts = [
         _text(14, 26, "Updates delivered a second", "text head"),
         _text(14, 44, f"{window}; in brackets: how many times that carets delivers", "soft small"),
-        *_scale(axis, top, bottom, counted),
+        *_scale(axis, top, bottom, lambda tick: counted(tick, 1)),
     ]
     words = "Longer is better; the scale is logarithmic."
     if axis.low < sends < axis.high:
@@ -266,7 +266,7 @@ def _latency(medians: Medians) -> Picture | None:
         _text(WIDTH - 106, 62, "p50, ms", "soft small end"),
         _text(WIDTH - 58, 62, "p99", "soft small end"),
         _text(WIDTH - 12, 62, "CPU", "soft small end"),
-        *_scale(axis, top, bottom, lambda tick: f"{digits(tick)} ms"),
+        *_scale(axis, top, bottom, lambda tick: f"{digits(tick, 1)} ms"),
         *marks,
     ]
     words = "Further left is better; the scale is logarithmic. CPU: what the server takes of one core."
@@ -391,7 +391,7 @@ def _panel(y: float, title: str, unit: str, found: Sequence[Curve]) -> Iterator[
     yield _text(14, y + 18, title, "text case halo")
     for tick in up.ticks():
         yield f'<path class="rule" d="M{across.begin} {up.at(tick):.1f}H{across.end}"/>'
-        yield _text(across.begin - 6, up.at(tick) + 4, written(tick, unit), "soft small end")
+        yield _text(across.begin - 6, up.at(tick) + 4, written(tick, unit, 1), "soft small end")
     last = -math.inf
     for x, label in sorted(labels.items()):
         if across.at(x) - last > 38:
