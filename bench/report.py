@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def markdown(rows: Sequence[Row], machine: Machine, notes: Sequence[str]) -> str
     parts = [
         "# Carets beside other servers, measured",
         _head(machine),
-        *(f"> {note}" for note in notes),
+        _notes(notes),
         "## What had to be shown",
         _targets(verdicts(rows)),
         _generator(medians),
@@ -73,6 +74,12 @@ def _head(machine: Machine) -> str:
         " says that Carets is twice as good: twice the deliveries, or half the time, CPU or memory; under 1x the other"
         " one is ahead. The relay in C is no server: it keeps nothing, and shows what the machine allows."
     )
+
+
+def _notes(notes: Sequence[str]) -> str:
+    """One line each, and what was noted in several rounds once."""
+    counted = Counter(" ".join(note.split()) for note in notes)
+    return "\n".join(f"- {note}{f' ({count} times)' if count > 1 else ''}" for note, count in counted.items())
 
 
 def _targets(found: Sequence[Verdict]) -> str:

@@ -157,7 +157,7 @@ def _lead(medians: Medians, lead: Lead) -> Verdict:
     for workload, pattern in lead.places:
         cases = medians.cases(workload, pattern)
         if not cases:
-            told.append(f"{workload}: not measured")
+            told.append(f"{workload}, {pattern.lstrip('^')}: not measured" if pattern else f"{workload}: not measured")
         for case in cases:
             cell = medians.cell(workload, case, OURS, DELIVERIES)
             theirs = medians.median(workload, case, lead.other, DELIVERIES)
