@@ -243,13 +243,13 @@ def _latency(medians: Medians) -> Picture | None:
         lines = []
         for target in medians.targets("latency"):
             p50, p99 = (medians.median("latency", case, target, f"to the others, {each}") for each in ("p50", "p99"))
-            if p50 > 0 and p99 > 0:
+            if medians.was_run("latency", case, target):
                 lines.append((target, p50, p99, medians.median("latency", case, target, "server CPU")))
-        if lines:
+        if any(p50 > 0 for _, p50, _, _ in lines):
             groups.append((case, lines))
     if not groups:
         return None
-    values = [value for _, lines in groups for line in lines for value in line[1:3]]
+    values = [value for _, lines in groups for line in lines for value in line[1:3] if value > 0]
     axis = Axis.around(values, NAMES + 8, WIDTH - 152, is_whole=False)
     top, y, marks = 80.0, 66.0, []
     for case, lines in groups:
@@ -272,7 +272,11 @@ def _latency(medians: Medians) -> Picture | None:
     words = "Further left is better; the scale is logarithmic. CPU: what the server takes of one core."
     foot = _wrapped(bottom + 33, words)
     told = "; ".join(
-        f"{case}: " + ", ".join(f"{t} p50 {digits(a)} ms, p99 {digits(b)} ms" for t, a, b, _ in lines)
+        f"{case}: "
+        + ", ".join(
+            f"{target} p50 {digits(p50)} ms, p99 {digits(p99)} ms" if p50 > 0 else f"{target} failed"
+            for target, p50, p99, _ in lines
+        )
         for case, lines in groups
     )
     height = bottom + 30 + SMALL_LINE * len(foot)
@@ -282,9 +286,12 @@ def _latency(medians: Medians) -> Picture | None:
 def _span(axis: Axis, y: float, target: str, p50: float, p99: float, cpu: float) -> Iterator[str]:
     ours = " ours" if target == OURS else ""
     colour = _colour(target)
-    begin, end = axis.at(p50), axis.at(p99)
     name = conditions(target) if is_ours(target) and target != OURS else target
     yield _text(NAMES - 6, y + 11, name, f"text end{ours}")
+    if not (p50 > 0 and p99 > 0):
+        yield _text(WIDTH - 58, y + 11, "failed", "text end")
+        return
+    begin, end = axis.at(p50), axis.at(p99)
     yield f'<path class="line l-{colour}" d="M{begin:.1f} {y + 7:.1f}H{end:.1f}M{end:.1f} {y + 2:.1f}v10"/>'
     yield f'<circle class="t-{colour}" cx="{begin:.1f}" cy="{y + 7:.1f}" r="4"/>'
     yield _text(WIDTH - 106, y + 11, digits(p50, 2), f"text end{ours}")

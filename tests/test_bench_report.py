@@ -182,6 +182,13 @@ def test_the_report_is_made_again_from_its_rows(tmp_path: Path) -> None:
     assert sorted(made) == ["README.md", "deliveries-window-32.svg", "growth.svg", "latency.svg", "rows.json"]
 
 
+def test_who_failed_stands_in_the_picture_of_latency() -> None:
+    rows = [*latency(OURS, 1, 10), Row("latency", "200/s to 100 members", "hocuspocus", "failed", "", math.nan)]
+    picture = ET.fromstring(plots.pictures(rows)["latency.svg"])
+    assert "failed" in [each.text for each in picture.iter()]
+    assert "hocuspocus failed" in str(picture[1].text)
+
+
 def test_a_picture_says_everything_in_text() -> None:
     rows = [*fan_out(OURS, 3e6), *fan_out("a & b", 1e6), *fan_out("hocuspocus", math.nan)]
     picture = ET.fromstring(plots.pictures(rows)["deliveries-window-32.svg"])
