@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from carets.errors import CaretsError, WireError
+from carets.errors import CaretsError, Code, WireError
 from carets.protocol.admission import Author, Gate
 from carets.protocol.updates import decode_state_vector, encode_state_vector
+from carets.rooms.document import Document
 from tests.sessions import (
     PIECES,
     Id,
@@ -229,6 +230,39 @@ def test_whatever_is_admitted_does_the_engine_no_harm(seed: int) -> None:
     reloaded.apply_update(server.doc.get_update())
     assert utf16(text_of(reloaded)) == server.gate.units
     assert decode_state_vector(reloaded.get_state()) == server.clocks
+
+
+@settings(derandomize=True, max_examples=120, deadline=None)
+@given(seed=SEED, is_honest=st.booleans())
+def test_a_gate_that_reads_its_structs_later_gives_the_same_verdicts(seed: int, is_honest: bool) -> None:
+    """Whatever comes first after a load: typing, deletions alone, what is known, what is spoiled or made up."""
+    chance = random.Random(seed)
+    sent = [data for data, _ in honest_session(seed, 40)[0].received] if is_honest else [b""] * 30
+    document, owners = Document(), dict[int, str]()
+    now, later = Gate(), Gate()
+    for data in sent:
+        if chance.random() < 0.3:
+            now = Gate.of(document.encode(), owners)
+            later = Gate.of(document.encode(), owners, outline=document.outline())
+        gone = document.encode_since(document.clocks()) if chance.random() < 0.3 else b"\0\0"
+        edit = data or well_formed(now.known_clocks(), chance)
+        for each in (mutated(gone, chance), mutated(edit, chance), gone, edit):
+            assert state_of(later) == state_of(now)
+            admitted = verdict(now, each, Author("person:ann", 1000))
+            assert later.has_news(each) if admitted is None else True
+            assert verdict(later, each, Author("person:ann", 1000)) == admitted
+            if admitted and isinstance(admitted, bytes):
+                document.apply([admitted])
+        assert now.take_claims() == later.take_claims()
+        owners |= dict.fromkeys(now.known_clocks(), "person:ann")
+    assert state_of(later) == state_of(now)
+
+
+def test_a_deletion_that_comes_first_after_a_load_cannot_cut_a_character() -> None:
+    document = Document([update(block(1, 0, item("a😀b")))])
+    gate = Gate.of(document.encode(), {1: "person:ann"}, outline=document.outline())
+    for cut in ((0, 2), (2, 4)):
+        assert verdict(gate, update(gone={1: [cut]}), Author("person:ann")) is Code.SPLIT_CHARACTER
 
 
 @settings(derandomize=True, max_examples=100, deadline=None)

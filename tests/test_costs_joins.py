@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from carets import limits
-from carets.protocol import wire
+from carets.protocol import updates, wire
 from carets.protocol.admission import Gate
 from carets.protocol.dialect import CARETS, STOCK, Dialect
 from carets.rooms.answer import Answer
@@ -123,6 +123,37 @@ async def test_many_who_open_a_file_that_is_not_in_memory_cost_one_gate(
     await settled(400)
     assert {actor.text(1) for actor in actors} == {"text"}
     assert len(made) == 1
+
+
+async def test_a_file_that_nobody_types_in_has_its_structs_read_by_the_engine_only(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading 11,000 structs in Python was most of opening automerge-paper."""
+    ann = await stage.editor(1)
+    for _ in range(30):
+        ann.send(1, wire.encode_update(ann.edit(1, 0, "ab")))
+    await settled()
+    stage.room.leave(ann.member)
+    for _ in range(2):
+        stage.room.shelf.unload_idle()
+        await settled()
+    assert not stage.room.open_files
+    read: list[int] = []
+    real = updates.read_structs
+
+    def read_structs(data: bytes, *more: int) -> Any:
+        found = real(data, *more)
+        read.append(sum(len(block.structs) for block in found[0]))
+        return found
+
+    monkeypatch.setattr("carets.protocol.admission.read_structs", read_structs)
+    bob, cid = await stage.editor(1), await stage.editor(1)
+    assert sum(read) == 0, "also the step 2 of an editor who brings nothing"
+    bob.send(1, wire.encode_update(bob.edit(1, 3, "x")))
+    bob.send(1, wire.encode_update(bob.edit(1, 7, "y")))
+    cid.send(1, wire.encode_update(cid.edit(1, 0, "z")))
+    await settled()
+    assert sum(read) == 30 + 3, "once, whoever types first"
 
 
 @pytest.mark.parametrize("size", [0, 1, limits.PART_BYTES_MAX - 5, limits.PART_BYTES_MAX, 3 * limits.PART_BYTES_MAX])

@@ -33,6 +33,7 @@ from carets.protocol.deletions import NOTHING, DeleteSets
 from carets.protocol.intervals import Intervals, Range
 from carets.protocol.lanes import Lane
 from carets.protocol.origins import Origins
+from carets.protocol.outline import Outline
 from carets.protocol.updates import (
     NONE,
     Block,
@@ -172,6 +173,8 @@ class Gate:
         self._origins = Origins()
         self._is_wide = False
         """Whether any lane has characters of two units."""
+        self._unread = b""
+        """The state whose structs are not read yet: of a document that nobody has typed in since it was loaded."""
 
     @classmethod
     def of(
@@ -179,19 +182,56 @@ class Gate:
         state: bytes,
         owners: Mapping[int, str],
         *,
+        outline: Outline | None = None,
         declared: Mapping[int, str] | None = None,
         units_max: int = DOCUMENT_UNITS_MAX,
         is_carrying: Callable[[], bool] = lambda: False,
     ) -> Gate:
         """The gate of a document of our own, from its whole encoded state.
 
+        With its outline, the structs are not read before somebody types: whoever only reads does not wait for it.
         `declared` is what `Gate.declared` gave of the gate that this one replaces after a failed commit: members who
         stay do not declare again.
         """
         gate = cls(owners, units_max=units_max, is_carrying=is_carrying)
-        gate.replay(state)
+        if outline is None:
+            gate.replay(state)
+        else:
+            gate._begin(state, outline)
         gate._declared.update(declared or {})
         return gate
+
+    def _begin(self, state: bytes, outline: Outline) -> None:
+        """Know what an outline tells; the rest is read by `_read_on`."""
+        self._unread, self.units, self._is_wide = state, outline.units, outline.is_wide
+        for client, clock in outline.clocks.items():
+            lane = self._lanes[client] = Lane(client)
+            lane.next = clock
+        _, at, _ = read_structs(outline.deletions)
+        reading = self._delete_sets.read(outline.deletions, at, trusted=True)
+        for client, ranges in reading.deletions:
+            self._lanes[client].deleted.add(ranges)
+        self._delete_sets.note(reading)
+
+    def _read_on(self) -> None:
+        """Read the structs that were put off: what hangs on what, the halves of characters, what is typed on next."""
+        state, self._unread = self._unread, b""
+        change = _Change()
+        for block in read_structs(state)[0]:
+            assert self._lanes[block.client].next == block.end, "the outline is another document's"
+            change.parts[block.client] = part = _Part(block, 0)
+            change.survey(part)
+        assert len(change.parts) == len(self._lanes), "the outline is another document's"
+        try:
+            self._walk(change, trusted=True)
+        except _GapError:
+            raise AssertionError("the document has a gap") from None
+        self._take_in_structs(change)
+
+    def _prepare(self, update: bytes) -> None:
+        """Read on if this update cannot be judged without: it has structs, or may cut a character."""
+        if self._unread and (self._is_wide or not update.startswith(b"\0")):
+            self._read_on()
 
     # -- the two ways in
 
@@ -268,6 +308,7 @@ class Gate:
         return self._admit_any(update, author, carries=self._is_carrying())
 
     def _admit_any(self, update: bytes, author: Author, *, carries: bool = False) -> bytes | None:
+        self._prepare(update)
         nodes = len(self._origins)
         try:
             change = self._examine(update, trusted=False)
@@ -296,6 +337,7 @@ class Gate:
 
         Raises: WireError for what is no update of a text; AssertionError for a gap, which our log cannot have.
         """
+        self._prepare(update)
         try:
             change = self._examine(update, trusted=True)
         except _GapError:
@@ -307,6 +349,7 @@ class Gate:
 
         Raises: WireError as `admit` does.
         """
+        self._prepare(update)
         nodes = len(self._origins)
         try:
             change = self._examine(update, trusted=False)
@@ -519,6 +562,13 @@ class Gate:
             change.is_whole = False
 
     def _take_in(self, change: _Change) -> None:
+        self._take_in_structs(change)
+        for client, ranges in change.deletions:
+            self._lanes[client].deleted.add(ranges)
+        self.units += change.units
+        self._delete_sets.note(change.reading)
+
+    def _take_in_structs(self, change: _Change) -> None:
         for client, part in change.parts.items():
             lane = self._lanes.get(client)
             if lane is None:
@@ -531,10 +581,6 @@ class Gate:
             self._is_wide = True
         for client, ranges in change.gone.items():
             self._lanes[client].deleted.add(ranges)
-        for client, ranges in change.deletions:
-            self._lanes[client].deleted.add(ranges)
-        self.units += change.units
-        self._delete_sets.note(change.reading)
 
 
 def _units_of_basic(content: bytes) -> int:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from pycrdt import Doc, Text
 
 from carets.limits import CLIENT_ID_MAX
+from carets.protocol.outline import Outline
 from carets.protocol.updates import decode_state_vector, encode_state_vector
 
 ROOT = "text"
@@ -107,6 +108,11 @@ class Document:
     def text(self) -> str:
         """The text as it is. Raises: DocumentFailed."""
         return _through_the_door(lambda: str(self._text))
+
+    def outline(self) -> Outline:
+        """What a gate must know before anybody types. Raises: DocumentFailed."""
+        deletions = _through_the_door(lambda: self._doc.get_update(self.state_vector()))
+        return Outline.of(self.clocks(), deletions, self.text())
 
 
 def update_of(text: str, client_id: int) -> bytes:

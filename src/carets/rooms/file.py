@@ -10,7 +10,7 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from carets import limits
 from carets.errors import Code, Refused
@@ -39,8 +39,8 @@ class OpenFile:
         self.id = record.file_id
         self.document = document
         self._is_carrying = is_carrying
-        self.gate = Gate.of(document.encode(), log.owners, is_carrying=is_carrying)
         self.owners = dict(log.owners)
+        self.gate = self._new_gate({})
         self.former_client_ids = log.former_client_ids
         self.is_lineage_stale = False
         """Whether the file has another path since, which other files may have had before."""
@@ -54,6 +54,17 @@ class OpenFile:
         self.checkpoint_running = False
         self._answers: dict[int, Answer] = {}
         self.bytes_since_checkpoint = sum(map(len, log.updates))
+
+    def _new_gate(self, declared: Mapping[int, str]) -> Gate:
+        """The gate of what is committed. Raises: DocumentFailed."""
+        document = self.document
+        return Gate.of(
+            document.encode(),
+            self.owners,
+            outline=document.outline(),
+            declared=declared,
+            is_carrying=self._is_carrying,
+        )
 
     def mark(self) -> Mark:
         """The document's present moment."""
@@ -91,7 +102,7 @@ class OpenFile:
             if seat.client_id is not None and seat.member.may_write and seat.member.dialect.has_notices:
                 # Its first use may be what was just forgotten.
                 declared.setdefault(seat.client_id, seat.author.person)
-        self.gate = Gate.of(self.document.encode(), self.owners, declared=declared, is_carrying=self._is_carrying)
+        self.gate = self._new_gate(declared)
         self.admitted_seq = self.seq
 
     @property
