@@ -9,6 +9,7 @@ Source: docs/PROTOCOL.md; y-protocols 1.0.7; @hocuspocus/server 4.7 (MessageRece
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.line import binary, text
+from bench.line import binary, frame, text
 from bench.targets import HOST, Place, Running
 from carets.protocol.wire import Step1, Step2, decode_message, decode_varuint, encode_step_1, encode_step_2
 from carets.protocol.wire import encode_varuint as varuint
@@ -231,9 +232,16 @@ def join(
     state_vectors: Sequence[bytes] = (),
     first_source: int = 0,
 ) -> list[Joined]:
-    """Join so many members to a document; each has had its first answer."""
-    members = connect(running, place, client_ids, first_source)
-    DIALECTS[running.dialect].greet(members, list(state_vectors) or [b"\0"] * len(members))
+    """Join so many members to a document; each has had its first answer.
+
+    One opens the room before the others come: pycrdt-websocket fails when many open one at once.
+    """
+    members: list[Joined] = []
+    vectors = list(state_vectors) or [b"\0"] * len(client_ids)
+    for some in (slice(0, 1), slice(1, None)):
+        joining = connect(running, place, client_ids[some], first_source)
+        DIALECTS[running.dialect].greet(joining, vectors[some])
+        members += joining
     return members
 
 
@@ -265,8 +273,15 @@ def connect(running: Running, place: Place, client_ids: Sequence[int], first_sou
     return members
 
 
+_GOING = frame(8, (1001).to_bytes(2, "big"))
+
+
 def close_all(rooms: Sequence[Sequence[Joined]]) -> None:
-    """Cut everybody's connection."""
+    """Say good-bye for everybody, and cut the connections."""
+    for room in rooms:
+        for member in room:
+            with contextlib.suppress(OSError):
+                member.line.sendall(_GOING)
     for room in rooms:
         for member in room:
             member.close()

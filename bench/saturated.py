@@ -26,15 +26,21 @@ class Crowd:
     window: int
     updates_max: int
     """What each writer has ready: more than the fastest server takes in the time."""
+    is_scattered: bool = False
+    """Whether each edit is somewhere else in the text, so that nothing can be joined."""
 
 
 CASES = [
     *(
-        Crowd("fan-out", f"{members} members, window {window}", 1, members, 1, window, 400_000)
+        Crowd("fan-out", f"{members} members, window {window}", 1, members, 1, window, 250_000)
         for members in (10, 100, 500)
         for window in (32, 512)
     ),
-    *(Crowd("many writers", f"50 of 50, window {window}", 1, 50, 50, window, 8_000) for window in (32, 512)),
+    *(Crowd("many writers", f"50 of 50, window {window}", 1, 50, 50, window, 6_000) for window in (32, 512)),
+    *(
+        Crowd("typed anywhere", f"{members} members, window 512", 1, members, 1, 512, 60_000, True)
+        for members in (10, 100)
+    ),
     Crowd("many rooms", "200 rooms of 5, window 32", 200, 5, 5, 32, 400),
 ]
 
@@ -57,7 +63,8 @@ def seat(running: Running, *, rooms: int, members: int, writers: int) -> list[li
 def measure(running: Running, crowd: Crowd, seconds: float) -> Iterator[Row]:
     """One round of one case."""
     rooms = seat(running, rooms=crowd.rooms, members=crowd.members, writers=crowd.writers)
-    run = Run(running, rooms, Load(crowd.writers, seconds, window=crowd.window), crowd.updates_max)
+    load = Load(crowd.writers, seconds, window=crowd.window, is_scattered=crowd.is_scattered)
+    run = Run(running, rooms, load, crowd.updates_max)
     cpu_before_s = running.cpu_s()
     outcome = run.pump()
     cpu_s = running.cpu_s() - cpu_before_s
