@@ -76,7 +76,21 @@ class Nearness(NamedTuple):
     """So many times the least of theirs; exactly so many are enough, except at 1: below every one is below."""
 
 
-TARGETS: Sequence[Lead | Bound | Nearness] = (
+class Steadiness(NamedTuple):
+    """One figure of ours, of which less is better, in one case beside the same in another."""
+
+    number: int
+    words: str
+    workload: str
+    case: str
+    beside: str
+    """The other case."""
+    figure: str
+    at_most: float
+    """So many times that of the other case."""
+
+
+TARGETS: Sequence[Lead | Bound | Nearness | Steadiness] = (
     Lead(
         1,
         "deliveries: 1.5x those of Hocuspocus at 10 members and with 50 writers",
@@ -130,6 +144,10 @@ TARGETS: Sequence[Lead | Bound | Nearness] = (
     ),
     Bound(5, "at most 28 KB for an idle connection", "idle", "", "memory a connection", "KB", 28, is_at_most=True),
     Bound(5, "below 2 % of a core for the heartbeats of all", "idle", "", SERVER_CPU, "%", 2),
+    # Five rounds do not tell 1.5x from nothing: the cost of a call moves by more than that from one to the next.
+    Steadiness(5, "nobody notices a stalled reader", "stalled reader", "one stalled", "nobody stalled", P99, 1.5),
+    # Whoever keeps what a stalled reader does not take grows by a hundred in seconds.
+    Bound(5, "memory beside it grows by less than 20 MB", "stalled reader", "^one stalled", "memory grown", "MB", 20),
     Bound(6, "cold open of automerge-paper below 50 ms", "big documents", PAPER, "cold open", "ms", 50),
     Nearness(6, "its memory at most 3x the peers' best", "big documents", PAPER, "memory", 3),
 )
@@ -145,6 +163,8 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
                 found.append(_lead(medians, each))
             case Bound():
                 found.append(_bound(medians, each))
+            case Steadiness():
+                found.append(_steadiness(medians, each))
             case Nearness():
                 targets = [target for target in medians.targets(each.workload) if is_ours(target)] or [OURS]
                 found += [_nearness(medians, each, target) for target in targets]
@@ -208,6 +228,17 @@ def _those_of_others(medians: Medians, bound: Bound, case: str) -> Iterator[str]
         cell = medians.cell(bound.workload, case, target, bound.figure)
         if cell and not is_ours(target):
             yield f"{target} {written(cell.median, cell.unit) if cell.values else 'failed'}"
+
+
+def _steadiness(medians: Medians, steady: Steadiness) -> Verdict:
+    cells = [medians.cell(steady.workload, case, OURS, steady.figure) for case in (steady.case, steady.beside)]
+    told = [
+        f"{case}: {written(cell.median, cell.unit) if cell and cell.values else 'not measured'}"
+        for case, cell in zip((steady.case, steady.beside), cells, strict=True)
+    ]
+    here, there = (cell.median if cell else math.nan for cell in cells)
+    is_steady = here <= steady.at_most * there if math.isfinite(here) and math.isfinite(there) else None
+    return Verdict(steady.number, steady.words, f"{steady.figure}, {'; '.join(told)}", is_steady)
 
 
 def _nearness(medians: Medians, nearness: Nearness, target: str) -> Verdict:

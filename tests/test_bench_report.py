@@ -132,6 +132,18 @@ def test_a_slower_disk_is_judged_by_itself() -> None:
     assert verdict(rows, "CPU below every peer at realistic load; syncs 5 ms slower").is_met is not False
 
 
+def test_others_may_take_half_as_long_again_beside_a_stalled_reader() -> None:
+    def rows(p99_ms: float) -> list[Row]:
+        of = {"nobody stalled": 2.0, "one stalled": p99_ms}
+        return [Row("stalled reader", case, OURS, P99, "ms", value) for case, value in of.items()]
+
+    assert verdict(rows(3), "nobody notices").is_met is True
+    assert verdict(rows(3.01), "nobody notices").is_met is False
+    assert verdict(rows(3)[1:], "nobody notices") == Verdict(
+        5, "nobody notices a stalled reader", f"{P99}, one stalled: 3 ms; nobody stalled: not measured", None
+    )
+
+
 def test_nothing_measured_is_nothing_met() -> None:
     assert {each.is_met for each in verdicts([])} == {None}
     assert {each.number for each in verdicts([])} == {1, 2, 3, 4, 5, 6}
