@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench import paced, saturated
+from bench import documents, paced, saturated, storms
 from bench.rows import Row
 from bench.targets import CARETS, PYCRDT_WEBSOCKET, SERVERS, TARGETS, Running, Target
 
@@ -58,3 +58,25 @@ def measurements(*, quick: bool) -> Iterator[Measurement]:
     for pace in paced.CASES:
         targets = (*SERVERS, *SLOWED) if pace.members <= 100 else SERVERS
         yield Together("latency", pace.case, targets, partial(paced.measure, pace=pace), pace.members == 100)
+    yield from _storms()
+    yield from _documents()
+
+
+def _storms() -> Iterator[Measurement]:
+    for members, size in ((100, 1), (500, 5), (150, 20)):
+        measure = partial(storms.join_storm, members=members, units=size * storms.MB)
+        yield Alone("join storm", f"{members} join {size} MB", SERVERS, measure, 3, is_quick=size == 1)
+    if storms.TRACE.exists():  # beside the repository
+        measure = partial(storms.reconnect_storm, members=1_000)
+        yield Alone("reconnect storm", "1,000 on automerge-paper", SERVERS, measure, 3)
+    yield Alone("growth, size of the document", "1 to 20 MB", SERVERS, storms.growth, 1)
+
+
+def _documents() -> Iterator[Measurement]:
+    workload = documents.WORKLOAD
+    yield Alone(workload, "1 MB in pieces", SERVERS, documents.in_pieces, 3, is_quick=True)
+    if not storms.TRACE.exists():
+        return
+    yield Alone(workload, "automerge-paper, memory", SERVERS, documents.memory, 3)
+    yield Alone(workload, "automerge-paper, cold open", (CARETS,), documents.cold_open, 1)
+    yield Alone("trace", "friendsforever, both at once", SERVERS, documents.trace, 3)

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from pycrdt import Doc, Text
@@ -29,8 +30,9 @@ from pycrdt import Doc, Text
 from bench.crowd import Crowd, Guest, opening, storm
 from bench.dialects import DIALECTS, Joined, join
 from bench.line import binary
+from bench.pump import BenchFailed
 from bench.rows import Row
-from bench.targets import TARGETS, Place, Running, Target, pin_generator
+from bench.targets import SERVERS, Place, Running, Target, pin_generator
 from carets.protocol.wire import cut_in_parts, decode_varuint, encode_step_2, encode_update, encode_varuint
 
 TRACE = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "traces" / "automerge-paper.json.gz"
@@ -71,7 +73,7 @@ def large_document(units: int) -> tuple[bytes, str]:
 
 
 def bring(running: Running, place: Place, update: bytes) -> Joined:
-    """A member that brings a document, and stays."""
+    """A member that brings a document, and stays; the server has taken it."""
     [author] = join(running, place, [7])
     if running.dialect == "carets":
         for part in cut_in_parts(1, encode_update(update)):
@@ -80,13 +82,44 @@ def bring(running: Running, place: Place, update: bytes) -> Joined:
     else:
         head = DIALECTS[running.dialect].head(place)
         author.line.sendall(binary(head + encode_varuint(len(update)) + update))
+        wait_for_text(running, place, text_of(update))
     return author
+
+
+def text_of(update: bytes) -> str:
+    """The text of a document from its whole state."""
+    doc: Doc[Text] = Doc()
+    text = doc.get("text", type=Text)
+    doc.apply_update(update)
+    return str(text)
+
+
+def wait_for_text(running: Running, place: Place, text: str) -> None:
+    """See that who comes now gets this text, or soon does: a peer does not tell when it has taken everything."""
+    until_s = time.monotonic() + _WAIT_S
+    while True:
+        [reader] = join(running, place, [next(_readers)])
+        reader.close()
+        if text_of(reader.document) == text:
+            return
+        see(time.monotonic() < until_s, "it has another text")
+        time.sleep(0.05)
+
+
+_WAIT_S = 55.0
+_readers = count(900_000)
+"""Client ids of those who look at the text: each is somebody else's."""
+
+
+def see(is_so: bool, complaint: str) -> None:
+    """Raises: BenchFailed."""
+    if not is_so:
+        raise BenchFailed(complaint)
 
 
 def see_no_refusal(opcode: int, payload: bytes) -> None:
     """Fail where the server does."""
-    assert opcode != 8, payload
-    assert not payload.startswith(b'{"type":"refused"'), payload
+    see(opcode != 8 and not payload.startswith(b'{"type":"refused"'), repr(payload))
 
 
 @dataclass
@@ -99,10 +132,10 @@ class Arrival:
 
     def take_document(self, piece: memoryview, *, is_last: bool) -> None:
         """Compare a piece."""
-        assert self.expected.startswith(piece, self.got), "another document than the first one got"
+        see(self.expected.startswith(piece, self.got), "another document than the first one got")
         self.got += len(piece)
         if is_last:
-            assert self.got == len(self.expected), "the document is shorter than the first one's"
+            see(self.got == len(self.expected), "the document is shorter than the first one's")
             self.is_done = True
 
     def take_other(self, opcode: int, payload: bytes) -> bytes:
@@ -154,7 +187,7 @@ def join_storm(target: Target, members: int, units: int) -> list[Row]:
         crowd = Crowd()
         storm(crowd, lambda _: _joiner(running, place, members, first), 1, 0, lambda: first.is_done)
         expected = bytes(first.message)
-        assert _text_of(expected) == text, "the first member did not get the text"
+        see(text_of(expected[decode_varuint(expected, 2)[1] :]) == text, "the first member did not get the text")
         crowd.close()
         time.sleep(0.5)  # until the first one's leaving is done with
         with _measured(running, f"{members:,} join {units / MB:.0f} MB", "join storm", rss) as measured:
@@ -171,15 +204,19 @@ def join_storm(target: Target, members: int, units: int) -> list[Row]:
     return measured.rows
 
 
+GROWTH = (1, 2, 5, 10, 20)
+
+
+def growth(target: Target) -> Iterator[Row]:
+    """What 50 who join cost the server, by the size of the document."""
+    for size in GROWTH:
+        for row in join_storm(target, 50, size * MB):
+            if row.figure == "server CPU":
+                yield row._replace(workload="growth, size of the document", case=f"{size} MB")
+
+
 def _joiner(running: Running, place: Place, number: int, watcher: Arrival | Collected) -> Guest:
     return Guest(running, place, number, opening(running, place, 1_000 + number, b"\0"), watcher)
-
-
-def _text_of(message: bytes) -> str:
-    doc: Doc[Text] = Doc()
-    text = doc.get("text", type=Text)
-    doc.apply_update(message[decode_varuint(message, 2)[1] :])
-    return str(text)
 
 
 @dataclass
@@ -199,9 +236,9 @@ def _measured(running: Running, case: str, workload: str, rss: int) -> Iterator[
     wall_s = time.perf_counter() - began_s
     figures = (
         ("until the last is done", "s", wall_s),
-        ("CPU of the server", "s", running.cpu_s() - cpu_s),
+        ("server CPU", "s", running.cpu_s() - cpu_s),
         ("memory above the document", "MB", (peak_bytes(running.pid) - rss) / MB),
-        ("load of the generator", "share", measured.crowd.busy_s / wall_s),
+        ("load of the generator", "%", 100 * measured.crowd.busy_s / wall_s),
     )
     measured.crowd.close()
     measured.rows += [Row(workload, case, running.name, *figure) for figure in figures]
@@ -226,9 +263,9 @@ class Memory:
 
 
 @functools.cache
-def memories(count: int, edits_max: int | None = None) -> tuple[bytes, list[Memory], str]:
+def memories(count: int) -> tuple[bytes, list[Memory], str]:
     """The document of the trace, what each of so many members has of it, and its text without their words."""
-    edits = json.loads(gzip.decompress(TRACE.read_bytes()))["txns"][:edits_max]
+    edits = json.loads(gzip.decompress(TRACE.read_bytes()))["txns"]
     doc: Doc[Text] = Doc(client_id=7)
     text = doc.get("text", type=Text)
     kept: list[Memory] = []
@@ -360,24 +397,22 @@ def _check(kept: list[Memory], guests: list[Guest], returns: list[Return], befor
             for message in came.updates:
                 doc.apply_update(message[decode_varuint(message, 2)[1] :])
             texts.add(str(text))
-    [text_of_all] = texts
-    assert WORD.sub(b"", text_of_all.encode()).decode() == before, "the text is another one"
-
-
-def rows(target: Target, *, quick: bool = False) -> list[Row]:
-    """All storms against one server, once."""
-    if quick:
-        return [*join_storm(target, 100, MB), *reconnect_storm(target, 200)]
-    return [*join_storm(target, 500, 5 * MB), *join_storm(target, 150, 20 * MB), *reconnect_storm(target, 1_000)]
+    see(len(texts) == 1, "members have different texts")
+    see(WORD.sub(b"", texts.pop().encode()).decode() == before, "the text is another one")
 
 
 def main() -> None:
     """Print what storms cost at the servers that are named, or at Carets."""
     pin_generator()
-    for target in TARGETS:
+    for target in SERVERS:
         if target.name in (sys.argv[1:] or ["carets"]):
-            for row in rows(target):
-                print(f"{row.case:30} {row.target:20} {row.figure:30} {row.value:10.3f} {row.unit}", flush=True)
+            for measured in (
+                join_storm(target, 500, 5 * MB),
+                join_storm(target, 150, 20 * MB),
+                reconnect_storm(target, 1_000),
+            ):
+                for row in measured:
+                    print(f"{row.case:30} {row.target:20} {row.figure:30} {row.value:10.3f} {row.unit}", flush=True)
 
 
 if __name__ == "__main__":
