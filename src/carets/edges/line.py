@@ -18,6 +18,7 @@ import contextlib
 import math
 import socket as sockets
 from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
@@ -67,7 +68,6 @@ class Line:
         self.is_read = True
         """Whether its silence is its own: not while we work at its last frame, or read it later for its rate."""
         self.closed_with: CaretsError | None = None
-        self._controls = Bucket(limits.CONTROL_FRAMES_PER_S, limits.CONTROL_FRAMES_BURST)
         self._metrics = metrics
         self._request = request
         self._transport = transport
@@ -83,6 +83,10 @@ class Line:
             # Otherwise the kernel would hold megabytes of a large file before other files' edits on a slow line.
             with contextlib.suppress(OSError):
                 raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NOTSENT_LOWAT, limits.OUTBOX_BYTES_FULL)
+
+    @cached_property
+    def _controls(self) -> Bucket:
+        return Bucket(limits.CONTROL_FRAMES_PER_S, limits.CONTROL_FRAMES_BURST)
 
     def write(self, data: bytes) -> int:
         """Take bytes; returns how many wait."""
@@ -142,14 +146,16 @@ class Line:
             self.is_read = True
             message, self._held = self._held or await self.socket.receive(), None
             self.heard_at_s = now_s = asyncio.get_running_loop().time()
-            self.was_pinged = False
+            was_pinged, self.was_pinged = self.was_pinged, False
             if message.type is WSMsgType.BINARY or message.type is WSMsgType.TEXT:
                 self.is_read = False
                 data: bytes | str = message.data
                 return data
             if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
-                # A read brings thousands of them, and nothing else here would give the others their turn.
-                if wait_s := self._controls.take(1, now_s):
+                # A read brings thousands of them, and nothing else here would give the others their turn. The pong that
+                # we asked for is not counted: it comes once, and most lines hear of no other.
+                is_asked_for = was_pinged and message.type is WSMsgType.PONG
+                if not is_asked_for and (wait_s := self._controls.take(1, now_s)):
                     await asyncio.sleep(wait_s)
                 if message.type is WSMsgType.PING:
                     await self.socket.pong(message.data)
@@ -238,18 +244,23 @@ class Heartbeat:
     async def beat(self, clock_s: Callable[[], float]) -> None:
         """Look at the lines that are due."""
         self._beat = math.floor(clock_s() / _LOOK_EVERY_S)
-        looks = 0
         for beat in sorted(beat for beat in self._due if beat <= self._beat):
             due = self._due[beat]
             while due:
-                line = next(iter(due))
-                self._plan(line, self._beat + 1)  # should this look fail, the next beat has it
-                now_s = clock_s()
-                self._plan(line, max(self._beat + 1, _beat_of(now_s + line.look(now_s))))
-                looks += 1
-                if looks % _LOOKS_PER_TURN == 0:
+                self._look_at_some(due, clock_s())
+                if due:
                     await asyncio.sleep(0)
             del self._due[beat]
+
+    def _look_at_some(self, due: set[Line], now_s: float) -> None:
+        next_beat = self._beat + 1
+        for _ in range(min(len(due), _LOOKS_PER_TURN)):
+            line = due.pop()
+            line.due_beat = next_beat  # also should this look fail
+            try:
+                line.due_beat = max(next_beat, _beat_of(now_s + line.look(now_s)))
+            finally:
+                self._due.setdefault(line.due_beat, set()).add(line)
 
     def _plan(self, line: Line, beat: int) -> None:
         self._due.get(line.due_beat, set()).discard(line)
@@ -283,6 +294,7 @@ async def open_line(
         timeout=_CLOSE_WAIT_S,
     )
     await socket.prepare(request)
+    socket.headers.clear()  # sent; and a connection lives for hours
     line = Line(request, socket, protocol, heartbeat.metrics)
     heartbeat.add(line)
     heartbeat.metrics.connections_opened[protocol] += 1

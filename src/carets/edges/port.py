@@ -25,7 +25,9 @@ from typing import Any, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from carets import limits
 from carets.edges.call import error_response
@@ -49,10 +51,36 @@ _TELL_EVERY_S = 10.0
 """Seconds between two lines of the log that count refused connections: a flood must not fill the disk."""
 
 
+class _Heads(list[tuple[object, object]]):
+    """Heads of requests that wait for their turn, as aiohttp's connection keeps them in a deque.
+
+    aiohttp holds the head of an upgraded request for as long as the WebSocket lives, 5 KB of what a browser sends. Here
+    it is in the hands of the connection, which can let go of it.
+    """
+
+    __slots__ = ("headers",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: CIMultiDict[str] = CIMultiDict()
+
+    def append(self, request: tuple[object, object]) -> None:
+        """One more was read."""
+        message, body = request
+        if isinstance(message, RawRequestMessage):
+            self.headers = CIMultiDict(message.headers)
+            message = message._replace(headers=CIMultiDictProxy(self.headers), raw_headers=())
+        super().append((message, body))
+
+    def popleft(self) -> tuple[object, object]:
+        """The next."""
+        return self.pop(0)
+
+
 class Connection(web.RequestHandler):
     """A connection as aiohttp serves it, and as the doorman knows it."""
 
-    __slots__ = ("_doorman", "_head_due", "guest")
+    __slots__ = ("_doorman", "_head_due", "_heads", "guest")
 
     def __init__(self, server: web.Server, doorman: Doorman, guest: Guest) -> None:
         loop = asyncio.get_running_loop()
@@ -68,6 +96,8 @@ class Connection(web.RequestHandler):
             # aiohttp would unpack a body as it comes, before anyone has asked for it: 1 MB became 300 MB in memory.
             auto_decompress=False,
         )
+        self._heads = _Heads()
+        self._messages = cast("Any", self._heads)
         self.guest = guest
         guest.give_way = self.force_close
         self._doorman = doorman
@@ -107,6 +137,11 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    def forget_head(self) -> None:
+        """The connection is a WebSocket for good: nobody reads the head any more, nor parses another one."""
+        self._heads.headers.clear()
+        self._parser = None
+
     def _give_up(self) -> None:
         if self.guest.kind == "new" and self.transport is not None:
             self.close()
@@ -128,8 +163,10 @@ def visiting(doorman: Doorman, request: web.Request, visitor: Visitor) -> Iterat
 
 
 def welcome(request: web.Request) -> None:
-    """Whoever came by this request has shown a key that opens: it is no stranger's any more."""
+    """Whoever came by this request has shown a key that opens: it is no stranger's any more. Its head is forgotten."""
     request[_VISIT].welcome()
+    if isinstance(request.protocol, Connection):
+        request.protocol.forget_head()
 
 
 class Port:

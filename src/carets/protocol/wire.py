@@ -246,6 +246,8 @@ class PartsInbox:
     bounds what members may begin; it answers itself in as many files as a member has opened.
     """
 
+    __slots__ = ("_begun", "_bytes_max", "_open_max", "held_bytes")
+
     def __init__(self, open_max: int = limits.PARTS_OPEN_MAX, bytes_max: int = limits.UPDATE_BYTES_MAX) -> None:
         self._open_max = open_max
         self._bytes_max = bytes_max

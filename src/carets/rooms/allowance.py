@@ -11,6 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 from carets import limits
 from carets.errors import Code, Unavailable
@@ -29,20 +30,38 @@ class Allowance:
         self._clock_s = clock_s
         self._began_s = self._turn_s = 0.0
         self._bytes_in = 0
-        self._turns = Bucket(limits.MEMBER_TURN_SHARE, limits.MEMBER_TURN_BURST_S, debt_max=limits.MEMBER_TURN_DEBT_S)
-        self._bytes = Bucket(
-            limits.MEMBER_BYTES_PER_S, limits.MEMBER_BYTES_BURST, debt_max=limits.STOCK_FRAME_BYTES_MAX
-        )
-        self._answers = Bucket(
+
+    # The buckets are made when they are first asked: most members never cost enough for that.
+
+    @cached_property
+    def _turns(self) -> Bucket:
+        return Bucket(limits.MEMBER_TURN_SHARE, limits.MEMBER_TURN_BURST_S, debt_max=limits.MEMBER_TURN_DEBT_S)
+
+    @cached_property
+    def _bytes(self) -> Bucket:
+        return Bucket(limits.MEMBER_BYTES_PER_S, limits.MEMBER_BYTES_BURST, debt_max=limits.STOCK_FRAME_BYTES_MAX)
+
+    @cached_property
+    def _answers(self) -> Bucket:
+        return Bucket(
             limits.MEMBER_ANSWER_BYTES_PER_S, limits.MEMBER_ANSWER_BYTES_BURST, debt_max=limits.UPDATE_BYTES_MAX
         )
-        self._requests = Bucket(
+
+    @cached_property
+    def _requests(self) -> Bucket:
+        return Bucket(
             limits.MEMBER_REQUESTS_PER_S,
             limits.MEMBER_REQUESTS_BURST,
             debt_max=limits.FILES_MAX / limits.REQUEST_FILES,
         )
-        self._signals = Bucket(limits.MEMBER_SIGNALS_PER_S, limits.MEMBER_SIGNALS_BURST)
-        self._refusals = Bucket(limits.MEMBER_REFUSALS_PER_S, limits.MEMBER_REFUSALS_BURST)
+
+    @cached_property
+    def _signals(self) -> Bucket:
+        return Bucket(limits.MEMBER_SIGNALS_PER_S, limits.MEMBER_SIGNALS_BURST)
+
+    @cached_property
+    def _refusals(self) -> Bucket:
+        return Bucket(limits.MEMBER_REFUSALS_PER_S, limits.MEMBER_REFUSALS_BURST)
 
     # -- what makes an edge read later
 

@@ -118,7 +118,7 @@ class Delivery:
             if not member.dialect.has_notices:
                 continue
             if member.outbox.lagging:
-                member.stale.add(type(notice))
+                member.stale[type(notice)] = None
                 continue
             if text is None:
                 text = member.dialect.notice(messages.encode_notice(notice))

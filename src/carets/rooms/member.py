@@ -98,7 +98,7 @@ class Member:
     """By file, the number of the first frame that waits for a step 2 to repair its gap."""
     requests_open: int = 0
     """File operations and chat that wait for their commit."""
-    stale: set[type[messages.Notice]] = field(default_factory=set)
+    stale: dict[type[messages.Notice], None] = field(default_factory=dict)
     """Kinds of notices that it missed while it lagged."""
     saved_stale: bool = False
     gone: CaretsError | None = None
