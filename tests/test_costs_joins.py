@@ -86,6 +86,49 @@ async def test_many_equal_short_answers_are_framed_once(stage: Stage, monkeypatc
     assert {actor.text(1) for actor in actors} == {"short"}
 
 
+async def test_who_comes_while_others_type_shares_what_is_on_its_way(stage: Stage) -> None:
+    """Each of 500 who came to 5 MB under fast typing had the whole document encoded, and kept, for itself."""
+    ann = await stage.editor(1)
+    ann.type(1, LARGE)
+    await settled(200)
+    document = stage.room.open_files[1].document
+    counting: Any = CountingDoc(document._doc)
+    document._doc = counting
+    actors = [stage.join("viewer") for _ in range(CROWD)]
+    for actor in actors:
+        actor.line.is_stuck = True
+        await actor.open(1)
+        await settled()
+        ann.type(1, "!")
+        await settled()
+    assert counting.encodings == 1
+    for actor in actors:
+        actor.line.is_stuck = False
+        actor.drain()
+    await settled(1_000)
+    text = LARGE + "!" * CROWD
+    assert {actor.text(1) for actor in actors} == {text}
+    assert stage.room.open_files[1]._told_answer() is None, "it goes with the last who needed it"
+
+
+async def test_what_is_shared_is_no_older_than_one_part(stage: Stage) -> None:
+    ann = await stage.editor(1)
+    ann.type(1, LARGE)
+    await settled(200)
+    first, second, third = (stage.join("viewer") for _ in range(3))
+    for actor, typed in ((first, "y" * 40_000), (second, "z" * 40_000), (third, "")):
+        actor.line.is_stuck = True
+        await actor.open(1)
+        await settled()
+        if typed:
+            ann.type(1, typed)
+            await settled(200)
+    first_told, second_told, third_told = (actor.member.seats[1].behind for actor in (first, second, third))
+    assert first_told is second_told
+    assert third_told is not None
+    assert third_told.version == stage.room.open_files[1].document.version
+
+
 async def test_an_answer_is_let_go_when_the_document_changes(stage: Stage) -> None:
     ann = await stage.editor(1)
     ann.type(1, LARGE)

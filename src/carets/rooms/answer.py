@@ -23,6 +23,7 @@ class Answer:
         """`step` is `wire.STEP_2` or `wire.UPDATE`."""
         self.update = update
         self._file_id = file_id
+        self._is_answer = step == wire.STEP_2
         self._head = wire.encode_head(step, len(update))
         self._whole: dict[Dialect, bytes] = {}
         self._parts: dict[Dialect, list[bytes]] = {}
@@ -43,13 +44,19 @@ class Answer:
         return self._whole[dialect]
 
     def parts(self, dialect: Dialect) -> Iterator[bytes]:
-        """The frames that carry it in parts; one after the other is made, for whoever comes to it first."""
-        made = self._parts.setdefault(dialect, [])
+        """The frames that carry it in parts; one after the other is made, for whoever comes to it first.
+
+        Those of an update are not kept: hardly two members fall behind at the same moment.
+        """
+        made = self._parts.setdefault(dialect, []) if self._is_answer else []
         size = len(self)
         for number, at in enumerate(range(0, size, limits.PART_BYTES_MAX)):
-            if number == len(made):
-                made.append(self._part(dialect, at, min(size, at + limits.PART_BYTES_MAX)))
-            yield made[number]
+            frame = (
+                made[number] if number < len(made) else self._part(dialect, at, min(size, at + limits.PART_BYTES_MAX))
+            )
+            if self._is_answer and number == len(made):
+                made.append(frame)
+            yield frame
 
     def _part(self, dialect: Dialect, begin: int, end: int) -> bytes:
         skipped = len(self._head)

@@ -294,9 +294,10 @@ class Delivery:
         )  # our own, or read before
         if first_answer:
             with member.allowance.measured():  # it was asked for, and a short answer may take long
-                answer = file.answer(known)
+                is_new = not known and member.dialect.has_parts
+                told, answer = file.whole() if is_new else (file.mark(), file.answer(known))
         else:
-            answer = file.answer(known, wire.UPDATE)
+            told, answer = file.mark(), file.answer(known, wire.UPDATE)
         seat.answer_due = False
         self._metrics.catch_ups += 1
         self._metrics.catch_up_bytes += len(answer)
@@ -305,7 +306,7 @@ class Delivery:
             if member.may_write:
                 self.ask(seat)
         if answer.is_large and member.dialect.has_parts:
-            seat.behind, seat.in_parts = file.mark(), True
+            seat.behind, seat.in_parts = told, True
             member.outbox.put_bulk(file.id, answer.parts(member.dialect))
         else:
             seat.behind = None

@@ -11,6 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from weakref import ref
 
 from carets import limits
 from carets.errors import Code, Refused
@@ -53,6 +54,9 @@ class OpenFile:
         self.checkpoint_seq = log.checkpoint.seq if log.checkpoint else 0
         self.checkpoint_running = False
         self._answers: dict[int, Answer] = {}
+        self._told: Mark | None = None
+        self._told_answer: Callable[[], Answer | None] = lambda: None
+        self._bytes_since_told = 0
         self.bytes_since_checkpoint = sum(map(len, log.updates))
 
     def _new_gate(self, declared: Mapping[int, str]) -> Gate:
@@ -77,6 +81,19 @@ class OpenFile:
             answer = self._answers[step] = Answer(self.id, step, update)
         return answer
 
+    def whole(self) -> tuple[Mark, Answer]:
+        """What a member lacks that has nothing, and the moment of the document that this tells.
+
+        While one of a little earlier is on its way to somebody, it is that one: who comes while others type gets what
+        those before it got, and is then brought up from there. Otherwise each would have a document of its own made.
+        """
+        mark, is_near = self._told, self._bytes_since_told <= limits.PART_BYTES_MAX
+        if mark is not None and is_near and (told := self._told_answer()) is not None and told.is_large:
+            return mark, told
+        self._told, answer, self._bytes_since_told = self.mark(), self.answer({}), 0
+        self._told_answer = ref(answer)
+        return self._told, answer
+
     def check_lineage(self, known: dict[int, int]) -> None:
         """Refuse a document that was typed into another file at this path: merging it would double the text.
 
@@ -91,7 +108,9 @@ class OpenFile:
         self.document.apply(updates)
         self._answers.clear()
         self.seq += len(updates)
-        self.bytes_since_checkpoint += sum(map(len, updates))
+        added_bytes = sum(map(len, updates))
+        self.bytes_since_checkpoint += added_bytes
+        self._bytes_since_told += added_bytes
         self.owners.update(claims)
 
     def fall_back(self) -> None:
