@@ -30,6 +30,7 @@ BESIDES = {
     "updates",
     "updates a message",
     "other messages",
+    "pings",
     "server CPU a delivery",
     "load generator",
     "load of the generator",
