@@ -284,10 +284,23 @@ class Stage:
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.now_ms = 1_000_000
-        self._drawn = 0
-        self.around = Surroundings(self.store, lambda: self.now_ms, self._entropy, b"s" * 32, "build-1", Metrics())
+        self._drawn = self._looks = 0
+        self.around = Surroundings(
+            self.store,
+            lambda: self.now_ms,
+            self._entropy,
+            b"s" * 32,
+            "build-1",
+            Metrics(),
+            clock_s=self._clock_s,
+        )
         self.lobby = Lobby(self.around)
         self.room: Room
+
+    def _clock_s(self) -> float:
+        """Each look at it is a microsecond later: what is done here takes that long."""
+        self._looks += 1
+        return self.now_ms / 1000 + self._looks * 1e-6
 
     def _entropy(self, count: int) -> bytes:
         self._drawn += 1
@@ -323,13 +336,17 @@ class Stage:
 
 
 def delays_asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """In how many seconds each thing is to be done that the event loop is asked for from now on."""
+    """In how many seconds each thing is to be done that the event loop is asked for from now on.
+
+    The rest after a commit is none of them: here it is some microseconds.
+    """
     asked: list[float] = []
     loop = asyncio.get_running_loop()
     real = loop.call_later
 
     def call_later(delay: float, *more: Any) -> asyncio.TimerHandle:
-        asked.append(delay)
+        if delay >= 0.001:
+            asked.append(delay)
         return real(delay, *more)
 
     monkeypatch.setattr(loop, "call_later", call_later)

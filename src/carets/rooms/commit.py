@@ -79,6 +79,11 @@ class Sealed:
     posts: list[Post]
     acks: list[tuple[Member, int]]
 
+    @property
+    def frames(self) -> int:
+        """How many frames will be told saved with it."""
+        return sum(count - member.saved for member, count in self.acks)
+
 
 @dataclass(slots=True)
 class Pending:

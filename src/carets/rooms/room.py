@@ -33,6 +33,7 @@ from carets.rooms.commit import FileOperation, Pending, Post, Sealed
 from carets.rooms.delivery import Delivery, is_large
 from carets.rooms.file import OpenFile
 from carets.rooms.files import FileTable
+from carets.rooms.gathering import Gathering
 from carets.rooms.keystrokes import Keystrokes
 from carets.rooms.ledger import Ledger
 from carets.rooms.links import Links
@@ -333,8 +334,7 @@ class Room:
         if not member.may_write:
             raise Refused(Code.ROLE_TOO_LOW, "a viewer cannot change files")
         self._check_waiting(member)
-        around = self._around
-        records = self.files.change(request, around.now_ms(), lambda: around.entropy(8).hex())
+        records = self.files.change(request, self._around.now_ms(), lambda: self._around.entropy(8).hex())
         member.allowance.changed(len(records))
         for record in records:
             if file := self.open_files.get(record.file_id):
@@ -379,7 +379,9 @@ class Room:
                             return
                         self._fall_back(sealed, error)
                         continue
+                telling = Gathering(sealed.frames, self._around.clock_s)
                 self._take_in(sealed)
+                await telling.rest()
         except Exception as error:  # noqa: BLE001 - around one room, which is dropped; logged whole
             self.fail(error)
         finally:
@@ -486,9 +488,8 @@ class Room:
             self._check_open()
             if key is not None:
                 self.find_link(key)
-            now_ms, entropy = self._around.now_ms(), self._around.entropy
             self.ledger.check(self._pending.bytes_waiting + sum(len(each.update) for each in drafts))
-            records, appends = imports.place(drafts, self.files, entropy, now_ms, author)
+            records, appends = imports.place(drafts, self.files, self._around.entropy, self._around.now_ms(), author)
             kept = self._pending.expect()
             self._pending.operate(FileOperation(records, appends, kept=kept))
             self._wake()
