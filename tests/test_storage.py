@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -268,6 +270,34 @@ async def test_a_write_is_watched_for_as_long_as_it_may_take(stage: Stage, monke
     with capture_logs() as lines:
         stage.lobby.storage._stalls(object())
     assert [(line["event"], line["seconds"]) for line in lines] == [("write_stalls", limits.WRITE_STALL_S)]
+
+
+async def test_one_timer_watches_over_all_writes_and_finds_each_that_stalls(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays = delays_asked(monkeypatch)
+    storage, clock_s = stage.lobby.storage, asyncio.get_running_loop().time
+    for title in ("one", "two", "three"):
+        await stage.room.rename(title)
+    assert delays == [limits.WRITE_STALL_S]
+    stage.store.gate.clear()
+    writes = [asyncio.create_task(stage.room.rename("four"))]
+    await settled(5)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s() + limits.WRITE_STALL_S - 1)
+    writes.append(asyncio.create_task(storage.put_workspace(ROOM_ID, "five", None)))
+    await settled(5)
+    assert delays == [limits.WRITE_STALL_S]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s() + limits.WRITE_STALL_S)
+    storage._look()
+    assert len(storage._stalled) == 1
+    assert delays[1:] == [pytest.approx(limits.WRITE_STALL_S - 1, abs=0.5)]
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock_s() + 2 * limits.WRITE_STALL_S)
+    storage._look()
+    assert len(storage._stalled) == 2
+    assert len(delays) == 2
+    stage.store.gate.set()
+    await asyncio.gather(*writes)
+    assert storage.fault is None
 
 
 async def test_a_write_that_does_not_return_is_told_and_drops_nothing(

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,15 +67,24 @@ class _Job:
     future: asyncio.Future[Any]
     result: object = None
     failure: StoreFailed | None = None
+    is_told: bool = False
+    followers: list[asyncio.Future[None]] = field(default_factory=list)
+    """Those who wait until it is told, however it went, and whoever asked for it."""
 
 
 def _tell(jobs: list[_Job]) -> None:
-    """On the event loop: answer all of one commit."""
+    """On the event loop: answer all of one commit. Who was cancelled meanwhile hears nothing."""
     for job in jobs:
-        if job.failure is None:
+        job.is_told = True
+        if job.future.done():
+            pass
+        elif job.failure is None:
             job.future.set_result(job.result)
         else:
             job.future.set_exception(job.failure)
+        for follower in job.followers:
+            if not follower.done():
+                follower.set_result(None)
 
 
 class _Writer:
@@ -90,10 +99,12 @@ class _Writer:
         self._connection: sqlite3.Connection | None = connection
         self._reconnect = reconnect
         self._faults = faults
-        self._wake = threading.Condition()
-        self._waiting: list[_Job] = []
+        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        """None is the last."""
+        self._closing = threading.Lock()
+        """Held to close, and by whoever adds what must not come after the last."""
         self._is_closing = False
-        self._last: asyncio.Future[Any] | None = None
+        self._last: _Job | None = None
         self._log_pages = 0
         self._thread = threading.Thread(target=self._run, name="carets-writer", daemon=True)
         self._thread.start()
@@ -103,39 +114,43 @@ class _Writer:
 
         A caller that is cancelled leaves its write where it is: it is done whole, or fails whole.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._wake:
+        job = _Job(work, bytes_added, asyncio.get_running_loop().create_future())
+        with self._closing:
             if self._is_closing:
                 raise _closed()
-            self._waiting.append(_Job(work, bytes_added, future))
-            self._last = future
-            self._wake.notify()
-        return await asyncio.shield(future)
+            self._last = job
+            self._waiting.put(job)
+        result: T = await job.future
+        return result
 
     async def settled(self) -> None:
         """Wait until every write that was asked for before is done or has failed: they are answered in order."""
-        last = self._last
-        if last is not None and not last.done() and last.get_loop() is asyncio.get_running_loop():
-            await asyncio.wait([last])
+        last, loop = self._last, asyncio.get_running_loop()
+        if last is not None and not last.is_told and last.future.get_loop() is loop:
+            follower = loop.create_future()
+            last.followers.append(follower)
+            await follower
 
     def close(self) -> None:
         """Do what still waits, then end. For any thread but the event loop's.
 
         A write that does not return is left to the kernel: nobody was told that it is done, and the process ends.
         """
-        with self._wake:
+        with self._closing:
             self._is_closing = True
-            self._wake.notify()
+            self._waiting.put(None)
         self._thread.join(limits.STORE_CLOSE_S)
         if self._thread.is_alive():
             _log.error("write_abandoned", next_step="see whether the disk answers; nothing that was saved is lost")
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._waiting and not self._is_closing:
-                    self._wake.wait()
-                jobs, self._waiting = self._waiting, []
+        is_open = True
+        while is_open:
+            first = self._waiting.get()
+            # Nobody else takes from it, so as many are there at least.
+            rest = [self._waiting.get() for _ in range(self._waiting.qsize())]
+            jobs = [job for job in (first, *rest) if job is not None]
+            is_open = len(jobs) > len(rest)  # else None was there
             if not jobs:
                 break
             if not self._commit(jobs) and len(jobs) > 1:

@@ -61,6 +61,9 @@ class Storage:
         self._metrics = metrics
         self._on_change = on_change
         self._broken: FaultName | None = None
+        self._begun: dict[object, float] = {}
+        """When each write that is under way began, the oldest first; without those that are known to stall."""
+        self._watch: asyncio.TimerHandle | None = None
         self._stalled: set[object] = set()
         self._bytes_needed = limits.PROBE_BYTES
         self._probing: asyncio.Task[None] | None = None
@@ -76,9 +79,11 @@ class Storage:
         return self._broken is None
 
     def stop(self) -> None:
-        """No more probes."""
+        """No more probes, and no more watch."""
         if self._probing is not None:
             self._probing.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
 
     def describe(self) -> dict[str, object]:
         """For the operator."""
@@ -94,7 +99,9 @@ class Storage:
     async def _write(self, work: Callable[[], Coroutine[object, object, None]], bytes_count: int = 0) -> None:
         self.check()
         write = object()
-        watch = chores.later(limits.WRITE_STALL_S, self._stalls, write)
+        self._begun[write] = asyncio.get_running_loop().time()
+        if self._watch is None:
+            self._watch = chores.later(limits.WRITE_STALL_S, self._look)
         try:
             await work()
         except StoreFailed as error:
@@ -103,10 +110,23 @@ class Storage:
         else:
             self._bytes_needed = limits.PROBE_BYTES
         finally:
-            watch.cancel()
+            self._begun.pop(write, None)
             if write in self._stalled:
                 self._stalled.remove(write)
                 self._on_change()
+
+    def _look(self) -> None:
+        """One timer looks at all writes: a busy server makes thousands a second, each for a moment."""
+        self._watch = None
+        now_s = asyncio.get_running_loop().time()
+        for write, begun_s in list(self._begun.items()):
+            wait_s = begun_s + limits.WRITE_STALL_S - now_s
+            if wait_s > 0:
+                # They are in the order in which they were begun.
+                self._watch = chores.later(wait_s, self._look)
+                return
+            del self._begun[write]
+            self._stalls(write)
 
     def _stalls(self, write: object) -> None:
         _log.error("write_stalls", seconds=limits.WRITE_STALL_S)
