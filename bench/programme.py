@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench import documents, paced, saturated, storms
+from bench import documents, idle, paced, saturated, storms
 from bench.rows import Row
 from bench.targets import CARETS, PYCRDT_WEBSOCKET, SERVERS, TARGETS, Running, Target
 
@@ -58,6 +58,10 @@ def measurements(*, quick: bool) -> Iterator[Measurement]:
     for pace in paced.CASES:
         targets = (*SERVERS, *SLOWED) if pace.members <= 100 else SERVERS
         yield Together("latency", pace.case, targets, partial(paced.measure, pace=pace), pace.members == 100)
+    yield Alone("stalled reader", "one stalled", SERVERS, idle.stalled, 3)
+    # Of pycrdt-websocket ten thousand take more minutes to join than all the rest of the run.
+    targets = tuple(each for each in SERVERS if each is not PYCRDT_WEBSOCKET)
+    yield Alone("idle", "10,000 members in 100 rooms", targets, idle.idle, 1)
     yield from _storms()
     yield from _documents()
 
