@@ -75,6 +75,7 @@ async def test_two_people_who_typed_at_once_end_at_the_text_that_they_ended_at(
                 replica = await peer.open_file(1, client_id)
                 assert isinstance(replica, HeldReplica)
                 replicas.append(replica)
+            replicas[0].other, replicas[1].other = replicas[1], replicas[0]
             with timed("friendsforever, two clients", trace.count):
                 async with asyncio.TaskGroup() as typing:
                     for replica, edits in zip(replicas, trace.agents, strict=True):
