@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "carets.admin",
         "carets.administration",
         "carets.audit_file",
+        "carets.garbage",
         "carets.backups",
         "carets.certificate",
         "carets.checkup",

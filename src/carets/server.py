@@ -20,7 +20,7 @@ import structlog
 import uvloop
 
 import carets
-from carets import limits, logs
+from carets import garbage, limits, logs
 from carets.audit import Audit
 from carets.audit_file import AuditFile
 from carets.certificate import names_of
@@ -139,7 +139,7 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
     try:
         port = await listener.open(config.host, config.port, tls.context if tls else None)
         async with asyncio.TaskGroup() as tasks:
-            works = [lobby.run, listener.heartbeat.run, listener.pulse.run]
+            works = [lobby.run, listener.heartbeat.run, listener.pulse.run, _garbage(around, listener).run]
             if tls is not None:
                 works.append(tls.run)
             if audit_file is not None:
@@ -154,6 +154,11 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
                     chore.cancel()
     finally:
         await listener.close()
+
+
+def _garbage(around: Surroundings, listener: Listener) -> garbage.Garbage:
+    opened, lines = around.metrics.connections_opened, listener.heartbeat.lines
+    return garbage.Garbage(lambda: opened.total() - len(lines), lambda: len(lines), around.clock_s)
 
 
 async def _without_end(work: Callable[[], Awaitable[None]]) -> None:
@@ -249,6 +254,7 @@ def serve(config: Config) -> int:
     flow = logs.set_up(config.log)
     try:
         sys.setswitchinterval(limits.THREAD_SWITCH_S)
+        garbage.set_up()
         uvloop.run(_serve(config, flow))
     except Misconfigured as error:
         print(f"carets: {error}", file=sys.stderr)
