@@ -14,16 +14,19 @@ from bench.targets import Running
 
 @dataclass(frozen=True)
 class Pace:
-    """Who types how fast in one case, in one room."""
+    """Who types how fast in one case."""
 
     case: str
     members: int
+    """Of each room, as the next two."""
     writers: int
     updates_per_s: float
     """Of all writers together."""
     seconds: float
     presence_per_s: float = 0.0
     """Carets moved by each member."""
+    rooms: int = 1
+    workload: str = "latency"
 
 
 CASES = [
@@ -33,9 +36,19 @@ CASES = [
 ]
 
 
-def measure(running: Running, pace: Pace, target: str = "") -> Iterator[Row]:
-    """One round of one case; `target` is another name for the same server, with a slower disk for one."""
-    rooms = seat(running, rooms=1, members=pace.members, writers=pace.writers)
+GROWTH = [
+    *(
+        Pace(f"{members:,} members", members, 1, 50, 2.0, workload="growth, members")
+        for members in (10, 30, 100, 300, 1_000)
+    ),
+    *(Pace(f"{rooms} rooms", 5, 1, 5, 2.0, rooms=rooms, workload="growth, rooms") for rooms in (10, 30, 100, 200)),
+]
+"""The same pace for ever more of one thing: what the server's CPU does."""
+
+
+def measure(running: Running, pace: Pace) -> Iterator[Row]:
+    """One round of one case."""
+    rooms = seat(running, rooms=pace.rooms, members=pace.members, writers=pace.writers)
     each_per_s = pace.updates_per_s / pace.writers
     load = Load(pace.writers, pace.seconds, updates_per_s=each_per_s, presence_per_s=pace.presence_per_s)
     run = Run(running, rooms, load, int(each_per_s * pace.seconds) + 1)
@@ -45,7 +58,7 @@ def measure(running: Running, pace: Pace, target: str = "") -> Iterator[Row]:
     close_all(rooms)
 
     def row(figure: str, unit: str, value: float) -> Row:
-        return Row("latency", pace.case, target or running.name, figure, unit, value)
+        return Row(pace.workload, pace.case, running.name, figure, unit, value)
 
     yield row("to the others, p50", "ms", quantile(outcome.delivery_us, 0.50) / 1000)
     yield row("to the others, p99", "ms", quantile(outcome.delivery_us, 0.99) / 1000)

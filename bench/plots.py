@@ -74,7 +74,7 @@ def pictures(rows: Sequence[Row]) -> dict[str, str]:
     made = {}
     windows = dict.fromkeys(
         found[0]
-        for workload in ("fan-out", "many writers")
+        for workload in ("fan-out",)
         for case in medians.cases(workload)
         if (found := re.search(r"window \d+", case))
     )
@@ -170,7 +170,7 @@ def _scale(axis: Axis, top: float, bottom: float, name: Callable[[float], str]) 
 def _deliveries(medians: Medians, window: str) -> Picture | None:
     """Bars by case: the cases of one window, and those that have none."""
     groups = []
-    for workload in ("fan-out", "many writers", "many rooms"):
+    for workload in ("fan-out", "many writers", "typed anywhere", "many rooms"):
         for case in medians.cases(workload):
             if "window" in case and not case.endswith(window):
                 continue

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from bench.medians import OURS, PEERS, RELAY, Medians, advantage, conditions, is_ours, times, written
 from bench.rows import Row
 
-SATURATED = ("fan-out", "many writers", "many rooms")
+SATURATED = ("fan-out", "many writers", "typed anywhere", "many rooms")
 DELIVERIES = "deliveries"
 P99 = "to the others, p99"
 SAVED_P99 = "to saved, p99"
