@@ -41,15 +41,17 @@ _record_decoder = msgspec.msgpack.Decoder(_Record)
 def encode_record(entries: Sequence[LogEntry]) -> bytes:
     """Entries as one blob."""
     authors: dict[str, int] = {}
-    record = _Record([], [], [], [])
+    times: list[int] = []
+    indexes: list[int] = []
+    updates: list[bytes] = []
     before_ms = 0
     for at_ms, author, update in entries:
-        record.at_ms.append(at_ms - before_ms)
-        record.author_indexes.append(authors.setdefault(author, len(authors)))
-        record.updates.append(update)
+        times.append(at_ms - before_ms)
+        indexes.append(authors.setdefault(author, len(authors)))
+        updates.append(update)
         before_ms = at_ms
-    record.authors = list(authors)
-    columns = _record_encoder.encode(record)
+    # In the order of `_Record`, which is read.
+    columns = _record_encoder.encode((list(authors), times, indexes, updates))
     return b"".join((bytes((RECORD_VERSION,)), _sum(columns), columns))
 
 

@@ -102,8 +102,8 @@ class Pending:
     awaited: set[asyncio.Future[None]] = field(default_factory=set)
     """What outsiders wait for; it outlives the sealing of what it is about."""
 
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when what is here now is here no more; what comes after has another one."""
+    _gone: asyncio.Event | None = None
+    """What `gone` gave for what is here now: hardly any batch is waited for."""
 
     def __bool__(self) -> bool:
         return bool(self.touched or self.operations or self.edits)
@@ -177,9 +177,17 @@ class Pending:
         self.touched, self.bytes_waiting = {}, 0
         self._let_go()
 
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set when what is here now is here no more; what comes after has another one."""
+        if self._gone is None:
+            self._gone = asyncio.Event()
+        return self._gone
+
     def _let_go(self) -> None:
-        self.gone.set()
-        self.gone = asyncio.Event()
+        if self._gone is not None:
+            self._gone.set()
+            self._gone = None
 
     def seal(self, workspace_id: str, now_ms: int) -> Sealed:
         """Make all that is here into one commit."""

@@ -169,12 +169,12 @@ class Delivery:
     def flush_all(self) -> None:
         """One write for each member that has something."""
         for member in list(self._members.values()):
-            self.flush(member)
+            if member.outbox.is_waiting:
+                self.flush(member)
 
     def flush(self, member: Member) -> None:
         """Write what is put, then parts; note what the member has when its line is full."""
-        finished = member.outbox.flush()
-        for file_id in finished:
+        for file_id in member.outbox.flush():
             if seat := member.seats.get(file_id):
                 seat.in_parts = False
                 self.catch_up_soon(member)

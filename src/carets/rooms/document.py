@@ -63,6 +63,10 @@ class Document:
             return
 
         def in_transactions() -> None:
+            if len(updates) == 1:
+                # The usual case has a transaction of its own already.
+                self._doc.apply_update(updates[0])
+                return
             for at in range(0, len(updates), _TRANSACTION_UPDATES_MAX):
                 with self._doc.transaction():
                     for update in updates[at : at + _TRANSACTION_UPDATES_MAX]:

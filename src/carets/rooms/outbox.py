@@ -60,11 +60,18 @@ class Outbox:
         self._bulk = kept
         return was_there
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is anything for `flush` to write."""
+        return bool(self._pieces or self._bulk)
+
     def flush(self) -> list[int]:
         """Write this turn's pieces at once, then parts while there is room. Returns the files whose last part went."""
         if pieces := self._pieces:
             self._write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             pieces.clear()
+        if not self._bulk:
+            return []
         finished = []
         while self._bulk and not self._full:
             file_id, frames = self._bulk.pop(0)
@@ -93,4 +100,5 @@ class Outbox:
     def _write(self, data: bytes) -> None:
         waiting = self._sink.write(data)
         self._full = waiting > limits.OUTBOX_BYTES_FULL
-        self.lagging = self.lagging or waiting > limits.OUTBOX_BYTES_LAGGING
+        if waiting > limits.OUTBOX_BYTES_LAGGING:
+            self.lagging = True

@@ -93,9 +93,11 @@ class Batch:
     def log_bytes(self) -> int:
         """What the batch adds to the bytes of its workspace: all that it brings, in place of something or not."""
         updates = [len(entry.update) for append in self.appends for entry in append.entries]
-        texts = [entry.text for entry in self.chat] + [file.path for file in self.files]
-        texts_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
-        return sum(updates) + texts_bytes + ROW_BYTES * (len(self.appends) + len(texts))
+        bytes_count = sum(updates) + ROW_BYTES * len(self.appends)
+        if self.chat or self.files:
+            texts = [entry.text for entry in self.chat] + [file.path for file in self.files]
+            bytes_count += sum(len(text.encode(errors="surrogatepass")) for text in texts) + ROW_BYTES * len(texts)
+        return bytes_count
 
 
 class Checkpoint(NamedTuple):
