@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.dialects import close_all
-from bench.pump import Load, Run, quantile
+from bench.pump import SETTLE_S, Load, Run, quantile
 from bench.rows import Row
 from bench.saturated import seat
 from bench.targets import Running
@@ -50,7 +50,9 @@ def measure(running: Running, pace: Pace) -> Iterator[Row]:
     """One round of one case."""
     rooms = seat(running, rooms=pace.rooms, members=pace.members, writers=pace.writers)
     each_per_s = pace.updates_per_s / pace.writers
-    load = Load(pace.writers, pace.seconds, updates_per_s=each_per_s, presence_per_s=pace.presence_per_s)
+    # A room tells who came a second late when it is large; what that costs is joining's, which is over.
+    settle_s = 1.5 if pace.presence_per_s else SETTLE_S
+    load = Load(pace.writers, pace.seconds, 0, each_per_s, presence_per_s=pace.presence_per_s, settle_s=settle_s)
     run = Run(running, rooms, load, int(each_per_s * pace.seconds) + 1)
     cpu_before_s = running.cpu_s()
     outcome = run.pump()

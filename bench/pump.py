@@ -132,6 +132,8 @@ class Load:
     """Whether each update is somewhere else in what its writer has typed; else it is behind the last one."""
     presence_per_s: float = 0.0
     """Carets moved by each member."""
+    settle_s: float = SETTLE_S
+    """How long nothing must have come before it begins."""
 
 
 @dataclass
@@ -295,7 +297,7 @@ class Run:
             FIRST_CLIENT,
             1,
             load.window,
-            SETTLE_S,
+            load.settle_s,
             load.seconds,
             _DRAIN_S,
             delivery_us if is_paced else None,

@@ -15,9 +15,7 @@ Source: docs/ARCHITECTURE.md, "Admission".
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 
 from carets.errors import CaretsError, Code, Refused, WireError
 from carets.limits import (
@@ -29,18 +27,17 @@ from carets.limits import (
     UNJOINED_STRUCTS_MAX,
     UPDATE_STRUCTS_MAX,
 )
-from carets.protocol.deletions import NOTHING, DeleteSets
+from carets.protocol.change import Change, Part, is_in, split
+from carets.protocol.deletions import DeleteSets
 from carets.protocol.intervals import Intervals, Range
 from carets.protocol.lanes import Lane
 from carets.protocol.origins import Origins
 from carets.protocol.outline import Outline
 from carets.protocol.updates import (
     NONE,
-    Block,
     Deletions,
-    encode_block,
-    encode_update,
     join_structs,
+    read_insertion,
     read_structs,
 )
 
@@ -68,81 +65,6 @@ class Author:
 
 class _GapError(Exception):
     """The update refers to what is not here."""
-
-
-class _Part:
-    """What is new of one block: its structs from `first` on, from clock `known` on.
-
-    `at` and `reached` move while it is walked.
-    """
-
-    __slots__ = ("at", "block", "first", "is_waiting", "known", "reached")
-
-    def __init__(self, block: Block, known: int) -> None:
-        first = 0
-        if known > block.clock:
-            structs = block.structs
-            while structs[first][0] + structs[first][1] <= known:
-                first += 1
-        self.block = block
-        self.known = known
-        self.first = first
-        self.at = first
-        self.reached = known
-        self.is_waiting = False
-
-
-class _Change:
-    """What is new in an update, and how much of the document it moves. Nothing in it is admitted yet."""
-
-    __slots__ = ("deletions", "gone", "highs", "is_whole", "parts", "reading", "units")
-
-    def __init__(self) -> None:
-        self.parts: dict[int, _Part] = {}
-        self.deletions: Deletions = []
-        self.highs: dict[int, list[int]] = {}
-        self.gone: dict[int, list[Range]] = {}
-        """New structs that are deleted already."""
-        self.units = 0
-        """By how much the live text grows; negative where it shrinks."""
-        self.is_whole = True
-        """Whether all of the update is new."""
-        self.reading = NOTHING
-
-    def survey(self, part: _Part) -> None:
-        """Count the units of one part, and note its halves of characters and what is deleted in it."""
-        block, known = part.block, part.known
-        highs: list[int] = []
-        gone: list[Range] = []
-        for clock, units, _, _, _, _, text_at, _, struct_highs in islice(block.structs, part.first, None):
-            start = max(clock, known)
-            if not text_at:
-                gone.append((start, clock + units))
-                continue
-            self.units += clock + units - start
-            if struct_highs is not None:
-                at = bisect_left(struct_highs, start)
-                if at and struct_highs[at - 1] == start - 1:
-                    raise _split("an overlap ends inside a character")
-                highs += struct_highs[at:]
-        if highs:
-            self.highs[block.client] = highs
-        if gone:
-            self.gone[block.client] = gone
-
-    def encode(self, update: bytes) -> bytes:
-        """The bytes of what is new, in Yjs's form."""
-        blocks = [encode_block(update, part.block, part.first, part.known) for part in self.parts.values()]
-        return encode_update(blocks, self.deletions)
-
-
-def _split(detail: str) -> WireError:
-    return WireError(Code.SPLIT_CHARACTER, detail)
-
-
-def _is_in(clock: int, highs: Sequence[int]) -> bool:
-    at = bisect_left(highs, clock)
-    return at < len(highs) and highs[at] == clock
 
 
 class Gate:
@@ -216,10 +138,10 @@ class Gate:
     def _read_on(self) -> None:
         """Read the structs that were put off: what hangs on what, the halves of characters, what is typed on next."""
         state, self._unread = self._unread, b""
-        change = _Change()
+        change = Change()
         for block in read_structs(state)[0]:
             assert self._lanes[block.client].next == block.end, "the outline is another document's"
-            change.parts[block.client] = part = _Part(block, 0)
+            change.parts[block.client] = part = Part(block, 0)
             change.survey(part)
         assert len(change.parts) == len(self._lanes), "the outline is another document's"
         try:
@@ -248,7 +170,7 @@ class Gate:
             Refused: CLIENT_ID_TAKEN, CLIENT_IDS_TOO_MANY, DOCUMENT_TOO_LARGE. Nothing was changed.
         """
         lane = author.lane
-        if lane is not None and author.gate is self and self._type(update, 0, lane):
+        if lane is not None and author.gate is self and (self._type(update, 0, lane) or self._insert(update, lane)):
             return update
         return self._admit_any(update, author)
 
@@ -297,6 +219,35 @@ class Gate:
         self.units = live
         lane.typed(units)
         return text
+
+    def _insert(self, update: bytes, lane: Lane) -> bool:
+        """Take in an update if it is a few plain characters somewhere in the text, and nothing is unusual about it.
+
+        Whatever is, from a gap to a number too long, is left to the general path, which knows what to say of it.
+        """
+        begin = lane.begin
+        if self._is_wide or not update.startswith(begin):
+            return False
+        insertion = read_insertion(update, len(begin))
+        if insertion is None:
+            return False
+        units, left, right = insertion
+        for unit in (left, right):
+            if unit is not None:
+                other = self._lanes.get(unit[0])
+                if other is None or unit[1] >= other.next:
+                    return False
+        if right is not None and not self._origins.may_meet(left, right):
+            return False
+        live, clock = self.units + units, lane.next
+        if live > self._units_max or clock + units > CLOCK_MAX:
+            return False
+        if left != (lane.client, clock - 1):
+            self._origins.hang(lane.client, clock, left)
+        self.units = live
+        lane.next = clock + units
+        lane.expect(*(right or (NONE, NONE)))
+        return True
 
     def carry(self, update: bytes, author: Author) -> bytes | None:
         """As `admit`, and while the window is open also what others typed: their browsers may never come back.
@@ -438,13 +389,13 @@ class Gate:
 
     # -- the general path: read, compare, and only then change
 
-    def _examine(self, update: bytes, *, trusted: bool) -> _Change:
+    def _examine(self, update: bytes, *, trusted: bool) -> Change:
         """Read an update and find what is new of it. Changes nothing but the origins, which the caller cuts back.
 
         Raises: WireError; _GapError.
         """
         blocks, at, has_skips = read_structs(update) if trusted else read_structs(update, UPDATE_STRUCTS_MAX)
-        change = _Change()
+        change = Change()
         reading = change.reading = self._delete_sets.read(update, at, trusted=trusted)
         change.is_whole = reading.is_whole
         if has_skips:
@@ -459,14 +410,14 @@ class Gate:
                 change.is_whole = False
                 if block.end <= known:
                     continue
-            part = _Part(block, known)
+            part = Part(block, known)
             change.survey(part)
             change.parts[block.client] = part
         self._walk(change, trusted)
         self._subtract(change, reading.deletions, trusted)
         return change
 
-    def _walk(self, change: _Change, trusted: bool) -> None:
+    def _walk(self, change: Change, trusted: bool) -> None:
         """See that there is an order in which every struct finds what it refers to.
 
         As Yjs integrates: a stack of parts that wait for each other. A part that waits for one further down the stack
@@ -491,7 +442,7 @@ class Gate:
                     raise WireError(Code.ILLEGAL_UPDATE, "its structs refer to each other in a circle")
                 stack.append((other, clock + 1))
 
-    def _advance(self, part: _Part, target: int, change: _Change, trusted: bool) -> tuple[int, int] | None:
+    def _advance(self, part: Part, target: int, change: Change, trusted: bool) -> tuple[int, int] | None:
         """Go on in one part until `target` is reached (None), or a struct refers to what is not yet: that unit."""
         client, structs = part.block.client, part.block.structs
         is_wide = not trusted and (self._is_wide or bool(change.highs))
@@ -504,13 +455,13 @@ class Gate:
                 if not self._is_there(origin, origin_clock, client, clock, change):
                     return origin, origin_clock
                 if is_wide and self._is_high(origin, origin_clock, change):
-                    raise _split("an origin is the first half of a character")
+                    raise split("an origin is the first half of a character")
             left = None if origin == NONE else (origin, origin_clock)
             if right != NONE:
                 if not self._is_there(right, right_clock, client, clock, change):
                     return right, right_clock
                 if is_wide and self._is_high(right, right_clock - 1, change):
-                    raise _split("a right origin is the second half of a character")
+                    raise split("a right origin is the second half of a character")
                 if not (trusted or self._origins.may_meet(left, (right, right_clock))):
                     raise WireError(Code.ILLEGAL_UPDATE, "a struct between two units that were never neighbours")
             if origin != client or origin_clock != part.reached - 1:
@@ -519,7 +470,7 @@ class Gate:
             part.at += 1
         return None
 
-    def _is_there(self, client: int, clock: int, own: int, own_clock: int, change: _Change) -> bool:
+    def _is_there(self, client: int, clock: int, own: int, own_clock: int, change: Change) -> bool:
         """Whether a struct of client `own` at `own_clock` may refer to this unit by now."""
         if client == own:
             if clock >= own_clock:
@@ -531,15 +482,15 @@ class Gate:
         lane = self._lanes.get(client)
         return lane is not None and clock < lane.next
 
-    def _is_high(self, client: int, clock: int, change: _Change) -> bool:
+    def _is_high(self, client: int, clock: int, change: Change) -> bool:
         """Whether the unit is the first half of a character, here or in the update itself."""
         lane = self._lanes.get(client)
         if lane is not None and clock < lane.next:
-            return bool(lane.highs) and _is_in(clock, lane.highs)
+            return bool(lane.highs) and is_in(clock, lane.highs)
         highs = change.highs.get(client)
-        return highs is not None and _is_in(clock, highs)
+        return highs is not None and is_in(clock, highs)
 
-    def _subtract(self, change: _Change, deletions: Deletions, trusted: bool) -> None:
+    def _subtract(self, change: Change, deletions: Deletions, trusted: bool) -> None:
         """Take what is deleted already out of `deletions`, and count the live units that the rest takes away."""
         is_wide = not trusted and (self._is_wide or bool(change.highs))
         for client, ranges in deletions:
@@ -551,7 +502,7 @@ class Gate:
             if is_wide:
                 for start, after in ranges:
                     if self._is_high(client, start - 1, change) or self._is_high(client, after - 1, change):
-                        raise _split("a deletion cuts a character")
+                        raise split("a deletion cuts a character")
             news = ranges if lane is None else lane.deleted.missing(ranges)
             if news:
                 change.deletions.append((client, news))
@@ -561,14 +512,14 @@ class Gate:
         if change.deletions != deletions:
             change.is_whole = False
 
-    def _take_in(self, change: _Change) -> None:
+    def _take_in(self, change: Change) -> None:
         self._take_in_structs(change)
         for client, ranges in change.deletions:
             self._lanes[client].deleted.add(ranges)
         self.units += change.units
         self._delete_sets.note(change.reading)
 
-    def _take_in_structs(self, change: _Change) -> None:
+    def _take_in_structs(self, change: Change) -> None:
         for client, part in change.parts.items():
             lane = self._lanes.get(client)
             if lane is None:

@@ -21,6 +21,7 @@ class Lane:
     """
 
     __slots__ = (
+        "_begin",
         "_first",
         "_head",
         "_middle",
@@ -41,11 +42,17 @@ class Lane:
         self.highs = array("I")
         self.keystroke = bytearray()
         self._head = encode_varuint(client)
+        self._begin = b"\x01\x01" + self._head
         self._middle = self._right = b""
         self._page = -1
         """What is above the lowest seven bits of both clocks; -1 where they differ there."""
         self._first = self._second = 0
         """Where in `keystroke` the lowest bits of both clocks are."""
+
+    @property
+    def begin(self) -> bytes:
+        """How an update begins that holds one struct, which is the next of this client id, wherever it stands."""
+        return self._begin + encode_varuint(self.next)
 
     def expect(self, right: int, right_clock: int) -> None:
         """Set the keystroke that would follow a last struct with this right origin."""
@@ -71,7 +78,7 @@ class Lane:
             self.keystroke[self._second] = low - 1
             return
         self._page = page if low else -1
-        head = b"\x01\x01" + self._head
+        head = self._begin
         first = encode_varuint(clock) + self._middle
         self._first, self._second = len(head), len(head) + len(first)
         self.keystroke = bytearray(head + first + encode_varuint(clock - 1) + self._right)

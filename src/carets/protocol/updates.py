@@ -188,6 +188,39 @@ def _read_block(data: bytes, at: int, structs_max: int) -> tuple[Block, int, boo
     return Block(client, begin, clock, structs, structs_at), at, has_skips
 
 
+Unit = tuple[int, int]
+"""One UTF-16 unit of a document: client id and clock."""
+
+
+def read_insertion(data: bytes, at: int) -> tuple[int, Unit | None, Unit | None] | None:
+    """Read an update from its one struct on, if that is up to 127 characters of ASCII and nothing is deleted.
+
+    `at` is behind the struct's clock. Returns how many units, and the units left and right of them, of which one at
+    least is there; None for any other update, and for what is none.
+    """
+    left = right = None
+    try:
+        info = data[at]
+        at += 1
+        if info & ~(_HAS_ORIGIN | _HAS_RIGHT) != _STRING or info == _STRING:
+            return None
+        if info & _HAS_ORIGIN:
+            origin, at = _varuint(data, at)
+            clock, at = _varuint(data, at)
+            left = origin, clock
+        if info & _HAS_RIGHT:
+            origin, at = _varuint(data, at)
+            clock, at = _varuint(data, at)
+            right = origin, clock
+        units = data[at]
+    except (IndexError, WireError):
+        return None
+    content = data[at + 1 : -1]
+    if not 0 < units < 0x80 or len(content) != units or data[-1] or not content.isascii():
+        return None
+    return units, left, right
+
+
 def _measure(content: bytes, clock: int) -> tuple[int, list[int] | None]:
     """The UTF-16 units of a string that is not ASCII, and the clocks of its high surrogates if it begins at `clock`."""
     try:
