@@ -20,7 +20,7 @@ help:
 	@echo "make serve      start Carets on http://127.0.0.1:8040, data in ./data (more options: ARGS='--help')"
 	@echo "make test       all tests: page (vitest), server and browser (pytest; ARGS='-k name')"
 	@echo "make check      linters, formatters, types"
-	@echo "make bench      Carets beside other servers, measured: ten minutes (make bench-quick: one)"
+	@echo "make bench      Carets beside other servers, measured: twenty minutes (make bench-quick: one)"
 	@echo "make fuzz       hostile updates and bytes, at length (SEED=1 UPDATES=1000000 MINUTES=10)"
 	@echo "make mutate     take the guards out one by one: does a test notice? (ARGS='--only access')"
 	@echo "make simulate   members, faults and clocks from a seed (SEED=7)"

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from bench import report, saturated
+from bench import floor, report, saturated
 from bench.machine import Machine
 from bench.programme import SLOW_SYNCS_US, Alone, Measurement, Together, measurements
 from bench.pump import BenchFailed
 from bench.rows import Row
 from bench.targets import Running, Target, pin_generator
 
-ROUNDS, QUICK_ROUNDS = 5, 2
+ROUNDS, QUICK_ROUNDS = 5, 1
 RESULTS = Path(__file__).parent / "results"
 WARM_UPS, WARM_UP_S = 4, 1.0
 """Of full load, before anything is measured."""
@@ -35,7 +35,7 @@ COMPILED_LATE = ("hocuspocus", "y-websocket-server")
 def main() -> None:
     """Measure, and write the report."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few cases, two rounds: about a minute; kept nowhere")
+    parser.add_argument("--quick", action="store_true", help="a few cases, one round: about a minute; kept nowhere")
     parser.add_argument("--rounds", type=int, help=f"rounds of each case ({ROUNDS})")
     parser.add_argument("--only", default="", help="cases whose workload and name hold this")
     parser.add_argument("--targets", default="", help="only these, by commas")
@@ -51,6 +51,7 @@ def main() -> None:
     pin_generator()
     with tempfile.TemporaryDirectory() as directory:
         bench = Bench(Path(directory), rounds, names)
+        bench.rows += floor.rows(quick=options.quick)
         bench.run(chosen)
     machine = Machine.here()
     print(report.markdown(bench.rows, machine, bench.notes))

@@ -7,6 +7,7 @@ Figures are printed, never asserted; ``tests/test_allowance.py`` and its neighbo
 from __future__ import annotations
 
 import asyncio
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from pathlib import Path
 import aiohttp
 
 from bench.line import BenchLine, binary, open_member, text
-from bench.rooms import cpu_s, percentiles_ms, saved_counts, typed
+from bench.pump import FIRST_CLIENT, quantile, typed
+from bench.targets import cpu_s
 from carets import limits
 from carets.protocol.wire import encode_step_1, encode_step_2, encode_update
 from tests.peer import create_workspace
@@ -90,12 +92,19 @@ def floods() -> dict[str, Iterator[bytes]]:
     }
 
 
+def _saved_counts(frames: Iterator[tuple[int, bytes]]) -> Iterator[int]:
+    """The counts of the `saved` notices among these frames."""
+    for opcode, payload in frames:
+        if opcode == 1 and payload.startswith(b'{"type":"saved"'):
+            yield json.loads(payload)["count"]
+
+
 async def flood(server: ServerProcess, name: str, frames: Iterator[bytes], seconds: float) -> None:
     """One kind, and a bystander."""
     async with aiohttp.ClientSession() as http:
         files = {"a": "", "b": "x" * 5_000_000} | {f"d/{number}": "" for number in range(_FOLDER_FILES)}
         workspace_id, keys = await create_workspace(http, server.url, files)
-    bystander = await open_member(server.port, workspace_id, keys["editor"], 7)
+    bystander = await open_member(server.port, workspace_id, keys["editor"], FIRST_CLIENT)
     bystander.write(binary(b"\x01" + encode_step_2(b"\0\0")))
     flooder = await Flooder.connect(server.port, f"/ws/{workspace_id}")
     assert isinstance(flooder, Flooder)
@@ -109,11 +118,12 @@ async def flood(server: ServerProcess, name: str, frames: Iterator[bytes], secon
     saved: list[float] = []
 
     def on_saved(incoming: Iterator[tuple[int, bytes]]) -> None:
-        for count in saved_counts(incoming):
+        for count in _saved_counts(incoming):
             saved.extend(time.perf_counter() - sent[number] for number in range(len(saved), count - 1))
 
     bystander.on_frames = on_saved
-    edits = typed(int(seconds * 10), 7)
+    updates = typed(0, int(seconds * 10), is_scattered=False).updates
+    edits = [binary(b"\x01" + encode_update(each)) for each in updates]
     pouring = asyncio.create_task(flooder.pour(frames))
     began_s, began_cpu_s = time.perf_counter(), cpu_s(server.pid)
     for number, edit in enumerate(edits):
@@ -128,7 +138,10 @@ async def flood(server: ServerProcess, name: str, frames: Iterator[bytes], secon
         while len(saved) < len(edits):  # noqa: ASYNC110 - a measurement
             await asyncio.sleep(0.05)
     bystander.close()
-    print(f"  {name:18} server {share:5.0%} of a core   edits to saved {percentiles_ms(saved)}   {state}", flush=True)
+    p50_ms, p99_ms = quantile(saved, 0.5) * 1000, quantile(saved, 0.99) * 1000
+    print(
+        f"  {name:18} server {share:5.0%} of a core   edits to saved p50 {p50_ms:7.2f} ms   p99 {p99_ms:7.2f} ms   {state}"
+    )
 
 
 async def main(*, quick: bool) -> None:

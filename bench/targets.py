@@ -88,9 +88,8 @@ class Running:
         return self.process.pid
 
     def cpu_s(self) -> float:
-        """Seconds of CPU of the whole process since its start, threads that have ended included."""
-        # What clock_getcpuclockid(3) gives for a process: its id inverted, three bits for the kind of clock.
-        return time.clock_gettime((~self.pid << 3) | 2)
+        """Seconds of CPU that it has had since its start."""
+        return cpu_s(self.pid)
 
     def rss_bytes(self) -> int:
         """Memory in use now."""
@@ -173,6 +172,12 @@ class Target:
             yield running
         finally:
             running.kill()
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a whole process has had since its start, threads that have ended included."""
+    # What clock_getcpuclockid(3) gives for a process: its id inverted, three bits for the kind of clock.
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def _prepare_child() -> None:

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from bench.line import BenchLine, binary, text
-from bench.rooms import cpu_s
+from bench.targets import cpu_s
 from carets import limits
 from carets.errors import Code
 from carets.protocol import wire
