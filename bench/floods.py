@@ -139,9 +139,8 @@ async def flood(server: ServerProcess, name: str, frames: Iterator[bytes], secon
             await asyncio.sleep(0.05)
     bystander.close()
     p50_ms, p99_ms = quantile(saved, 0.5) * 1000, quantile(saved, 0.99) * 1000
-    print(
-        f"  {name:18} server {share:5.0%} of a core   edits to saved p50 {p50_ms:7.2f} ms   p99 {p99_ms:7.2f} ms   {state}"
-    )
+    times = f"p50 {p50_ms:7.2f} ms   p99 {p99_ms:7.2f} ms"
+    print(f"  {name:18} server {share:5.0%} of a core   edits to saved {times}   {state}", flush=True)
 
 
 async def main(*, quick: bool) -> None:

@@ -28,7 +28,7 @@ class Together:
     targets: tuple[Target, ...]
     measure: Callable[[Running], Iterable[Row]]
     rounds: int = 100
-    """At most: who is far beyond what it can do takes a minute for one."""
+    """At most. Who is far beyond what it can do takes a minute for one, and who takes more is left out."""
     is_quick: bool = False
     """Whether a quick run has it, too."""
 
@@ -62,15 +62,29 @@ def measurements(*, quick: bool) -> Iterator[Measurement]:
             yield Together("latency", pace.case, targets, measure, is_quick=pace.members == 100)
         else:
             yield Together("latency", pace.case, (CARETS, HOCUSPOCUS), measure)
-            yield Together("latency", pace.case, (Y_WEBSOCKET_SERVER, PYCRDT_WEBSOCKET), measure, rounds=1)
+            yield Together("latency", pace.case, (Y_WEBSOCKET_SERVER,), measure, rounds=1)
     for pace in paced.GROWTH:
         yield Together(pace.workload, pace.case, (CARETS, HOCUSPOCUS), partial(paced.measure, pace=pace), rounds=1)
-    yield Alone("stalled reader", "one stalled", SERVERS, idle.stalled, 3)
+    yield from _alone("stalled reader", "one stalled", SERVERS, idle.stalled, 1)
     # Of pycrdt-websocket ten thousand take more minutes to join than all the rest of the run.
-    targets = tuple(_without(PYCRDT_WEBSOCKET))
-    yield Alone("idle", "10,000 members in 100 rooms", targets, idle.idle, 1)
+    yield from _alone("idle", "10,000 members in 100 rooms", tuple(_without(PYCRDT_WEBSOCKET)), idle.idle, 1)
     yield from _storms()
     yield from _documents()
+
+
+def _alone(
+    workload: str,
+    case: str,
+    targets: tuple[Target, ...],
+    measure: Callable[[Target], Iterable[Row]],
+    rounds: int = 3,
+    *,
+    is_quick: bool = False,
+) -> Iterator[Alone]:
+    """A case with so many rounds of Carets, which takes seconds, and one of the others, which take minutes together."""
+    yield Alone(workload, case, targets, measure, 1, is_quick)
+    if rounds > 1:
+        yield Alone(workload, case, (CARETS,), measure, rounds - 1)
 
 
 def _matched(crowd: saturated.Crowd) -> Iterator[Target]:
@@ -89,18 +103,18 @@ def _without(*left_out: Target) -> Iterator[Target]:
 def _storms() -> Iterator[Measurement]:
     for members, size in ((100, 1), (500, 5), (150, 20)):
         measure = partial(storms.join_storm, members=members, units=size * storms.MB)
-        yield Alone("join storm", f"{members} join {size} MB", SERVERS, measure, 3, is_quick=size == 1)
+        yield from _alone("join storm", f"{members} join {size} MB", SERVERS, measure, is_quick=size == 1)
     if storms.TRACE.exists():  # beside the repository
         measure = partial(storms.reconnect_storm, members=1_000)
-        yield Alone("reconnect storm", "1,000 on automerge-paper", SERVERS, measure, 3)
-    yield Alone("growth, size of the document", "1 to 20 MB", SERVERS, storms.growth, 1)
+        yield from _alone("reconnect storm", "1,000 on automerge-paper", SERVERS, measure)
+    yield from _alone("growth, size of the document", "1 to 20 MB", (CARETS, HOCUSPOCUS), storms.growth, 1)
 
 
 def _documents() -> Iterator[Measurement]:
     workload = documents.WORKLOAD
-    yield Alone(workload, "1 MB in pieces", SERVERS, documents.in_pieces, 3, is_quick=True)
+    yield from _alone(workload, "1 MB in pieces", SERVERS, documents.in_pieces)
     if not storms.TRACE.exists():
         return
-    yield Alone(workload, "automerge-paper, memory", SERVERS, documents.memory, 3)
-    yield Alone(workload, "automerge-paper, cold open", (CARETS,), documents.cold_open, 1)
-    yield Alone("trace", "friendsforever, both at once", SERVERS, documents.trace, 3)
+    yield from _alone(workload, "automerge-paper, memory", SERVERS, documents.memory)
+    yield from _alone(workload, "automerge-paper, cold open", (CARETS,), documents.cold_open, 2)
+    yield from _alone("trace", "friendsforever, both at once", SERVERS, documents.trace)
