@@ -1,6 +1,6 @@
 """What the gate costs: microseconds an update by shape and path, and milliseconds a document at load and reconnect.
 
-Run `python bench/gate.py`. The document of automerge-paper is used where the traces lie beside the repository, else one
+Run `python -m bench.gate`. The document of automerge-paper is used where the traces lie beside the repository, else one
 that is typed here. Each figure is the best of several rounds, so that a busy machine disturbs little.
 """
 

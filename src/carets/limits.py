@@ -215,7 +215,8 @@ PONG_WAIT_S = 10.0
 """Seconds of silence after a ping until a member that is not draining is taken for dead."""
 
 CONTROL_FRAMES_PER_S = 10.0
-"""Pings and pongs of one WebSocket in a second, above which it is read later: clients send one in some seconds."""
+"""Pings and pongs of one WebSocket in a second, above which it is read later: clients send one in some seconds. The
+answer to our own ping is not counted."""
 
 CONTROL_FRAMES_BURST = 50
 """Pings and pongs at once: an answer to each costs some 25 us, and one read of a flood holds 40,000 of them."""
