@@ -1,7 +1,7 @@
 """``python -m bench``: Carets beside other servers, on the same work, in one run. bench/README.md has the method.
 
-Every case is measured in rounds, one server after the other in each: A B C A B C. A round that
-fails is told as such, the run goes on, and what there is at its end is kept; the exit status says whether all went well.
+Every case is measured in rounds, one server after the other in each: A B C A B C. A round that fails is told as such,
+the run goes on, and what there is at its end is kept; the exit status says whether all of Carets went well.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from carets.server import Running, running
 
 CHORES: dict[str, Callable[[Running], tuple[object, str]]] = {
     "lobby": lambda server: (server.lobby, "expel_expired"),
-    "heartbeat": lambda server: (server.listener.heartbeat, "lines"),
+    "heartbeat": lambda server: (server.listener.heartbeat, "_due"),
     "pulse": lambda server: (server.listener.pulse, "beat"),
     "tls": lambda server: (server.tls, "look"),
     "audit": lambda server: (server.audit_file.flow, "ended"),  # type: ignore[union-attr]
