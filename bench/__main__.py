@@ -29,7 +29,7 @@ WARM_UPS, WARM_UP_S = 4, 1.0
 """Of full load, before anything is measured."""
 
 COMPILED_LATE = ("hocuspocus", "y-websocket-server")
-"""Node compiles what it runs often, and is level after three of these (decision 0020)."""
+"""Node compiles what it runs often (decision 0020). What starts its servers anew measures them as they start."""
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def idle(target: Target, rooms: int = ROOMS) -> Iterator[Row]:
             raise BenchFailed(f"{crowd.lost} of {len(crowd.members)} were lost")
         each_bytes = (running.rss_bytes() - before_bytes) / len(crowd.members)
         close_all([list(crowd.members.values())])
-    yield Row("idle", case, target.name, "memory a connection", "KB", each_bytes / 1024)
+    yield Row("idle", case, target.name, "memory a connection", "KB", each_bytes / 1000)
     yield Row("idle", case, target.name, "server CPU", "%", share * 100)
     yield Row("idle", case, target.name, "pings", "1/s", crowd.pings / SPAN_S)
 

@@ -54,9 +54,7 @@ def measure(running: Running, pace: Pace) -> Iterator[Row]:
     settle_s = 1.5 if pace.presence_per_s else SETTLE_S
     load = Load(pace.writers, pace.seconds, 0, each_per_s, presence_per_s=pace.presence_per_s, settle_s=settle_s)
     run = Run(running, rooms, load, int(each_per_s * pace.seconds) + 1)
-    cpu_before_s = running.cpu_s()
     outcome = run.pump()
-    cpu_s = running.cpu_s() - cpu_before_s
     close_all(rooms)
 
     def row(figure: str, unit: str, value: float) -> Row:
@@ -67,7 +65,7 @@ def measure(running: Running, pace: Pace) -> Iterator[Row]:
     if outcome.saved_us:
         yield row("to saved, p50", "ms", quantile(outcome.saved_us, 0.50) / 1000)
         yield row("to saved, p99", "ms", quantile(outcome.saved_us, 0.99) / 1000)
-    yield row("server CPU", "%", cpu_s / outcome.elapsed_s * 100)
+    yield row("server CPU", "%", outcome.server_cpu_s / outcome.elapsed_s * 100)
     yield row("load generator", "%", outcome.generator_load * 100)
     if pace.presence_per_s:
         yield row("other messages", "1/s", outcome.other_frames / outcome.elapsed_s)

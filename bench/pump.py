@@ -18,7 +18,7 @@ from pycrdt import Doc, Text
 from bench.build import build
 from bench.dialects import DIALECTS, Joined, join
 from bench.line import binary
-from bench.targets import Running
+from bench.targets import Running, cpu_clock
 from carets.protocol.wire import encode_varuint
 
 FIRST_CLIENT = 0xC0000000
@@ -86,6 +86,8 @@ class _Plan(ctypes.Structure):
         ("room_count", ctypes.c_int32),
         ("recorded_line", ctypes.c_int32),
         ("is_scattered", ctypes.c_int32),
+        ("tells_saved", ctypes.c_int32),
+        ("server_clock", ctypes.c_int32),
         ("unused", ctypes.c_int32),
         ("first_client", ctypes.c_uint64),
         ("units", ctypes.c_uint64),
@@ -107,6 +109,7 @@ class _Outcome(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in ("sent", "completed", "deliveries", "delivery_samples", "saved_samples")),
         *((name, ctypes.c_uint64) for name in ("record_bytes", "bytes_in", "bytes_out", "receives", "sends")),
         *((name, ctypes.c_uint64) for name in ("other_frames", "presence_sent", "updates_in", "recorded_sent")),
+        ("server_cpu_s", ctypes.c_double),
         ("elapsed_s", ctypes.c_double),
         ("idle_s", ctypes.c_double),
         ("complaint", ctypes.c_char * 240),
@@ -143,6 +146,8 @@ class Outcome:
     updates: int
     deliveries: int
     elapsed_s: float
+    server_cpu_s: float
+    """What the server took from the first update to the last."""
     generator_load: float
     """Share of the time in which the load generator, which never sleeps, had something to do."""
     bytes_in: int
@@ -293,6 +298,8 @@ class Run:
             len(self._table),
             len(self._rooms[0]) - 1,
             load.is_scattered,
+            self._running.dialect == "carets",
+            cpu_clock(self._running.pid),
             0,
             FIRST_CLIENT,
             1,
@@ -313,11 +320,14 @@ class Run:
         expected = out.sent * (len(self._rooms[0]) - 1)
         if out.deliveries != expected or out.completed != out.sent or not out.sent:
             raise BenchFailed(f"{out.deliveries} deliveries of {expected}")
+        if load.presence_per_s and out.other_frames < len(self._lines) * load.seconds / 2:
+            raise BenchFailed(f"members were told of carets {out.other_frames} times only")
         self._check_texts(ctypes.string_at(record, out.record_bytes), out.sent, out.recorded_sent)
         return Outcome(
             out.sent,
             out.deliveries,
             out.elapsed_s,
+            out.server_cpu_s,
             1 - out.idle_s / out.elapsed_s,
             out.bytes_in,
             out.receives,

@@ -67,9 +67,7 @@ def measure(running: Running, crowd: Crowd, seconds: float) -> Iterator[Row]:
     rooms = seat(running, rooms=crowd.rooms, members=crowd.members, writers=crowd.writers)
     load = Load(crowd.writers, seconds, window=crowd.window, is_scattered=crowd.is_scattered)
     run = Run(running, rooms, load, crowd.updates_max)
-    cpu_before_s = running.cpu_s()
     outcome = run.pump()
-    cpu_s = running.cpu_s() - cpu_before_s
     close_all(rooms)
 
     def row(figure: str, unit: str, value: float) -> Row:
@@ -77,6 +75,6 @@ def measure(running: Running, crowd: Crowd, seconds: float) -> Iterator[Row]:
 
     yield row("deliveries", "1/s", outcome.deliveries_per_s)
     yield row("updates", "1/s", outcome.updates / outcome.elapsed_s)
-    yield row("server CPU a delivery", "us", cpu_s / outcome.deliveries * 1e6)
+    yield row("server CPU a delivery", "us", outcome.server_cpu_s / outcome.deliveries * 1e6)
     yield row("updates a message", "", outcome.deliveries / max(1, outcome.updates_in))
     yield row("load generator", "%", outcome.generator_load * 100)

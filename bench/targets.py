@@ -176,8 +176,13 @@ class Target:
 
 def cpu_s(pid: int) -> float:
     """Seconds of CPU that a whole process has had since its start, threads that have ended included."""
+    return time.clock_gettime(cpu_clock(pid))
+
+
+def cpu_clock(pid: int) -> int:
+    """The number of the clock that a process's CPU runs by, for clock_gettime(2)."""
     # What clock_getcpuclockid(3) gives for a process: its id inverted, three bits for the kind of clock.
-    return time.clock_gettime((~pid << 3) | 2)
+    return (~pid << 3) | 2
 
 
 def _prepare_child() -> None:

@@ -53,7 +53,7 @@ async def test_a_commit_builds_its_frames_once_and_writes_once_to_each_member(
     assert ann.member.dialect is CARETS
 
 
-async def test_a_commit_asks_for_no_timer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_asks_for_no_timer_but_the_rest_after_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = await stage.editor(1)
     ann.type(1, "a")
     await settled()

@@ -372,6 +372,25 @@ async def test_a_crowd_is_told_in_turns_and_each_tick_encodes_once_for_those_who
     assert stage.room.delivery._tick is None
 
 
+async def test_who_lags_again_and_again_takes_no_turn_of_the_others(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had drained was told first in each tick: with as many of them as a tick has places, nobody else was."""
+    monkeypatch.setattr(limits, "PRESENCE_TICK_S", 3_600.0)
+    monkeypatch.setattr(limits, "PRESENCE_MEMBERS_PER_TICK", 10)
+    crowd = [await stage.editor(1) for _ in range(40)]
+    for turn in range(20):
+        caret_of(crowd[0], clock=turn + 1)
+        for actor in crowd[-12:]:
+            actor.member.outbox.lagging = True
+            stage.room.drained(actor.member)
+        await tick(stage)
+        assert len(stage.room.delivery._round) + len(stage.room.delivery._missed) <= 2 * len(crowd)
+    heard = [len(presence_of(actor)) for actor in crowd]
+    assert min(heard) >= 3
+    assert max(heard) <= min(heard) + 3
+
+
 async def test_a_crowd_hears_who_came_and_left_as_rarely_as_it_is_told_of_carets(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

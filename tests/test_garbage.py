@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from carets.garbage import Garbage, set_up
+from carets.garbage import REQUESTS_PER_MEMBER, Garbage, set_up
+from carets.server import _garbage
 from tests.clock import Clock
 
 
@@ -87,3 +91,15 @@ def test_after_a_long_time_one_who_left_is_enough(garbage: Garbage, book: Book, 
     book.ended = 2
     clock.now_s += 899
     assert not garbage.look_if_due()
+
+
+def test_plain_requests_leave_rings_as_well(clock: Clock) -> None:
+    """Whoever reads `/healthz` all day by new connections, and nobody else there: memory grew for ever."""
+    around: Any = SimpleNamespace(metrics=SimpleNamespace(connections_opened=Counter(carets=10)), clock_s=clock)
+    doorman = SimpleNamespace(left=0)
+    listener: Any = SimpleNamespace(heartbeat=SimpleNamespace(lines=set(range(10))), doorman=doorman)
+    garbage = _garbage(around, listener)
+    doorman.left = 1_000 * REQUESTS_PER_MEMBER - 1
+    assert not garbage.look_if_due()
+    doorman.left += 1
+    assert garbage.look_if_due()

@@ -4,8 +4,8 @@ Owns: the choice of that moment. Does not know: what there is.
 
 Python looks through everything that lives whenever a quarter more has come to live. Here that is connections: with
 1,000 it takes 75 ms, with 10,000 half a second, in which nobody is served, and while members come there is nothing to
-find. Rings become garbage when connections end; so that is when they are looked for. What is young is looked through
-as ever.
+find. Rings become garbage when connections end, those of plain requests, too; so
+that is when they are looked for. What is young is looked through as ever.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ _ENDED_MIN = 1_000
 
 _ENDED_SHARE = 0.25
 """The same, of those that are open: looking takes as long as there are many."""
+
+REQUESTS_PER_MEMBER = 4
+"""Connections for plain requests that leave as much as a member's: some 2 KB each."""
 
 _REST_S = 900.0
 """Seconds after which fewer are worth it, too: whatever else may have come together goes with them."""
@@ -42,7 +45,11 @@ class Garbage:
     """The looks for rings among what is old."""
 
     def __init__(self, ended: Callable[[], int], open_: Callable[[], int], clock_s: Callable[[], float]) -> None:
-        """`ended` counts the connections that have ended since the start, `open_` those that are open."""
+        """Watch over two counts.
+
+        `ended` counts the members' connections that have ended since the start, and others by what they leave; `open_`
+        counts those of members that are open.
+        """
         self._ended = ended
         self._open = open_
         self._clock_s = clock_s

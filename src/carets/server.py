@@ -157,8 +157,13 @@ async def _serving(config: Config, store: SqliteStore, audit_file: AuditFile | N
 
 
 def _garbage(around: Surroundings, listener: Listener) -> garbage.Garbage:
-    opened, lines = around.metrics.connections_opened, listener.heartbeat.lines
-    return garbage.Garbage(lambda: opened.total() - len(lines), lambda: len(lines), around.clock_s)
+    opened, lines, doorman = around.metrics.connections_opened, listener.heartbeat.lines, listener.doorman
+
+    def ended() -> int:
+        members = opened.total() - len(lines)
+        return members + max(0, doorman.left - members) // garbage.REQUESTS_PER_MEMBER
+
+    return garbage.Garbage(ended, lambda: len(lines), around.clock_s)
 
 
 async def _without_end(work: Callable[[], Awaitable[None]]) -> None:

@@ -54,6 +54,8 @@ class Doorman:
         """How many were turned away since the start, by which bound."""
         self.gave_way = 0
         """How many made room for others since the start."""
+        self.left = 0
+        """How many have ended since the start."""
         self._address_max = quotas.address_connections_max
         self._trusted = trusted
         self._idle: dict[Guest, None] = {}
@@ -93,6 +95,7 @@ class Doorman:
         """Strike a connection out of the book; one that is not in it (any more) is nothing to do."""
         if guest.kind is None:
             return
+        self.left += 1
         self.turn(guest, None)
         theirs = self._by_network[guest.network]
         del theirs[guest]

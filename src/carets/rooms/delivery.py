@@ -58,6 +58,8 @@ class Delivery:
         self._left: list[int] = []
         self._names_rest = 0.0
         """Ticks until it may be told again who came and left."""
+        self._missed: dict[Seat, None] = {}
+        """Who lagged while others were told of carets: told with the next round, or they would have every turn."""
         self._round: list[Seat] = []
         """Who is still to be told of carets before anybody is told again, the last one first."""
 
@@ -228,7 +230,7 @@ class Delivery:
     def drained(self, member: Member) -> None:
         """The member's line took everything: it may be written to again."""
         if member.outbox.lagging:
-            self._round.extend(member.seats.values())
+            self._missed.update(dict.fromkeys(member.seats.values()))
             self.tick_soon()
         member.outbox.drained()
         self.catch_up_soon(member)
@@ -383,7 +385,7 @@ class Delivery:
         while self._round and len(told) < limits.PRESENCE_MEMBERS_PER_TICK:
             seat = self._round.pop()
             member = seat.member
-            if member.seats.get(seat.file_id) is seat and _is_due(file := self._open[seat.file_id], seat):
+            if self._is_here(seat) and _is_due(file := self._open[seat.file_id], seat):
                 self._put_presence(file, seat, seat.presence_told, built.setdefault(file.id, {}))
                 told[member] = None
         if has_names:
@@ -391,7 +393,8 @@ class Delivery:
         else:
             for member in told:
                 self.flush(member)
-        if self._round or self._arrived or self._left or any(file.whereabouts.has_news for file in self._open.values()):
+        waits = self._round or self._missed or self._arrived or self._left
+        if waits or any(file.whereabouts.has_news for file in self._open.values()):
             self.tick_soon()
 
     def _tell_names(self) -> bool:
@@ -413,7 +416,14 @@ class Delivery:
             seats = [seat for seat in file.seats.values() if _is_due(file, seat)]
             file.whereabouts.begin_telling(min((seat.presence_told for seat in seats), default=0))
             self._round += seats
+        for seat in self._missed:
+            if self._is_here(seat) and _is_due(self._open[seat.file_id], seat):
+                self._round.append(seat)
+        self._missed.clear()
         self._round.reverse()
+
+    def _is_here(self, seat: Seat) -> bool:
+        return seat.member.seats.get(seat.file_id) is seat
 
 
 def _is_due(file: OpenFile, seat: Seat) -> bool:
