@@ -157,11 +157,14 @@ class Axis(NamedTuple):
 
 
 def _scale(axis: Axis, top: float, bottom: float, name: Callable[[float], str]) -> Iterator[str]:
-    """Rules that stand, and their figures below."""
+    """Rules that stand, and below them as many figures as have room."""
+    last = -math.inf
     for tick in axis.ticks():
         x = axis.at(tick)
         yield f'<path class="rule" d="M{x:.1f} {top:.1f}V{bottom:.1f}"/>'
-        yield _text(x, bottom + 13, name(tick), "soft small middle")
+        if x - last > 50:
+            last = x
+            yield _text(x, bottom + 13, name(tick), "soft small middle")
 
 
 # -- deliveries
@@ -405,7 +408,7 @@ def _panel(y: float, title: str, unit: str, found: Sequence[Curve]) -> Iterator[
             last = across.at(x)
             yield _text(last, y + 156, label, "soft small middle")
     ends: list[float] = []
-    for curve in found:
+    for curve in sorted(found, key=lambda curve: curve.points[-1][1], reverse=True):
         colour = _colour(curve.target)
         places = [f"{across.at(x):.1f} {up.at(value):.1f}" for x, value in curve.points]
         yield f'<path class="line l-{colour}" d="M{"L".join(places)}"/>'

@@ -85,7 +85,7 @@ struct outcome {
     uint64_t sent, completed, deliveries, delivery_samples, saved_samples, record_bytes;
     uint64_t bytes_in, bytes_out, receives, sends, other_frames, presence_sent, updates_in;
     uint64_t recorded_sent; /* updates that the recorded line sent itself */
-    double server_cpu_s, elapsed_s, idle_s; /* idle: turns in which nothing came or went */
+    double server_cpu_s, elapsed_s, loop_s, idle_s; /* idle: turns in which nothing came or went */
     char complaint[240];
 };
 
@@ -554,6 +554,7 @@ int pump(struct plan *plan, struct outcome *out) {
             out->recorded_sent = r->typing[index].begun;
     }
     out->server_cpu_s = seconds_of(plan->server_clock) - server_cpu;
+    out->loop_s = r->now - r->start;
     out->elapsed_s = r->last - r->start;
     release(r);
     return status;
