@@ -8,15 +8,13 @@ Each member connects, upgrades, and says all that it has to say in one write. `W
 
 from __future__ import annotations
 
-import base64
-import os
 import selectors
 import socket
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from bench.dialects import DIALECTS, string
+from bench.dialects import DIALECTS, string, upgrade
 from bench.line import binary, text
 from bench.targets import HOST, Place, Running
 from carets.protocol.wire import decode_varuint, encode_step_1
@@ -57,20 +55,6 @@ def opening(running: Running, place: Place, client_id: int, state_vector: bytes)
     return binary(step_1)
 
 
-def _upgrade(running: Running, place: Place) -> bytes:
-    words = [
-        f"GET {place.path} HTTP/1.1",
-        f"Host: {HOST}:{running.port}",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-        "Sec-WebSocket-Version: 13",
-    ]
-    if subprotocol := DIALECTS[running.dialect].subprotocol:
-        words.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    return "\r\n".join([*words, "", ""]).encode()
-
-
 class Guest:
     """One member: its socket, and its frames as they come.
 
@@ -97,7 +81,7 @@ class Guest:
         self.line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.line.bind((f"127.0.0.{1 + number % _SOURCES}", 0))
         self.line.connect_ex((HOST, running.port))
-        self._outgoing = bytearray(_upgrade(running, place))
+        self._outgoing = bytearray(upgrade(running, place))
 
     def write(self, data: bytes) -> None:
         """Send, now or when the line takes it."""

@@ -245,25 +245,30 @@ def join(
     return members
 
 
+def upgrade(running: Running, place: Place) -> bytes:
+    """The request that opens a WebSocket to a document."""
+    words = [
+        f"GET {place.path} HTTP/1.1",
+        f"Host: {HOST}:{running.port}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+        "Sec-WebSocket-Version: 13",
+    ]
+    if subprotocol := DIALECTS[running.dialect].subprotocol:
+        words.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    return "\r\n".join([*words, "", ""]).encode()
+
+
 def connect(running: Running, place: Place, client_ids: Sequence[int], first_source: int = 0) -> list[Joined]:
     """Upgrade so many connections to a document, and say nothing yet."""
-    members, subprotocol = [], DIALECTS[running.dialect].subprotocol
+    members = []
     for number, client_id in enumerate(client_ids):
         source = f"127.0.0.{1 + (first_source + number) % _SOURCES}"
         line = socket.create_connection((HOST, running.port), WAIT_S, (source, 0))
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         members.append(Joined(line, place, client_id))
-        words = [
-            f"GET {place.path} HTTP/1.1",
-            f"Host: {HOST}:{running.port}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
-            "Sec-WebSocket-Version: 13",
-        ]
-        if subprotocol:
-            words.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-        line.sendall("\r\n".join([*words, "", ""]).encode())
+        line.sendall(upgrade(running, place))
     for member in members:
         while (end := member.early.find(b"\r\n\r\n")) < 0:
             member.read()

@@ -43,6 +43,16 @@ class CountingDoc:
         return update
 
 
+async def large_file(stage: Stage, author: Actor) -> Any:
+    """Type a large file, and count what its engine encodes from then on."""
+    author.type(1, LARGE)
+    await settled(200)
+    document = stage.room.open_files[1].document
+    counting: Any = CountingDoc(document._doc)
+    document._doc = counting
+    return counting
+
+
 async def crowd(stage: Stage) -> list[Actor]:
     """Viewers who open the file in the same moment, with nothing."""
     actors = [stage.join("viewer") for _ in range(CROWD)]
@@ -54,11 +64,7 @@ async def crowd(stage: Stage) -> list[Actor]:
 
 async def test_many_equal_joins_share_one_encoding_and_its_frames(stage: Stage) -> None:
     ann = await stage.editor(1)
-    ann.type(1, LARGE)
-    await settled(200)
-    document = stage.room.open_files[1].document
-    counting: Any = CountingDoc(document._doc)
-    document._doc = counting
+    counting = await large_file(stage, ann)
     actors = await crowd(stage)
     assert counting.encodings <= 1
     frames = [frame for actor in actors for frame in actor.line.writes if len(frame) > 30_000]
@@ -89,11 +95,7 @@ async def test_many_equal_short_answers_are_framed_once(stage: Stage, monkeypatc
 async def test_who_comes_while_others_type_shares_what_is_on_its_way(stage: Stage) -> None:
     """Each of 500 who came to 5 MB under fast typing had the whole document encoded, and kept, for itself."""
     ann = await stage.editor(1)
-    ann.type(1, LARGE)
-    await settled(200)
-    document = stage.room.open_files[1].document
-    counting: Any = CountingDoc(document._doc)
-    document._doc = counting
+    counting = await large_file(stage, ann)
     actors = [stage.join("viewer") for _ in range(CROWD)]
     for actor in actors:
         actor.line.is_stuck = True
