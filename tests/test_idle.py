@@ -39,8 +39,8 @@ def frame(opcode: int, payload: bytes) -> bytes:
 class Crowd:
     """Members by bare sockets, which cost this process next to nothing."""
 
-    def __init__(self, port: int, workspace_id: str, key: str) -> None:
-        self._port, self._workspace_id, self._key = port, workspace_id, key
+    def __init__(self, server: Running, workspace_id: str, key: str) -> None:
+        self._server, self._port, self._workspace_id, self._key = server, server.port, workspace_id, key
         self._sockets: list[sockets.socket] = []
 
     async def grow(self, count: int) -> None:
@@ -61,7 +61,9 @@ class Crowd:
             seen = b""
             while b'"type":"saved"' not in seen:
                 seen += await loop.sock_recv(socket, 65_536)
-        await asyncio.sleep(0.2)  # until presence has told everybody
+        # Until presence has told everybody: with what it still holds, this would be a measure of chance.
+        while any(room.delivery._tick for room in self._server.lobby.rooms.values()):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
 
     def close(self) -> None:
         for socket in self._sockets:
@@ -71,7 +73,7 @@ class Crowd:
 @pytest.fixture
 async def crowd(server: Running, http: aiohttp.ClientSession) -> AsyncIterator[Crowd]:
     id_, keys = await create_workspace(http, server.address.rstrip("/"), {"a.py": ""})
-    crowd = Crowd(server.port, id_, keys["editor"])
+    crowd = Crowd(server, id_, keys["editor"])
     await crowd.grow(2)  # what is made once is made
     yield crowd
     crowd.close()
