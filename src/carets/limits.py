@@ -349,8 +349,8 @@ BATCH_BYTES_MAX = 128 * MIB
 """Bytes that may wait for one room's next commit before its edges stop reading; SQLite takes blobs up to 1 GB."""
 
 RUN_BYTES_MAX = 16 * KIB
-"""Bytes of text that keystrokes of one batch grow to in one update of the log, and what one read brings beyond them, which
-is less than as much again: far less than a part, so that a broadcast of what is only typed needs none."""
+"""Bytes of text that keystrokes of one batch grow to in one update of the log, and what one read brings beyond them:
+less than as much again, and far less than a part, so that a broadcast of what is only typed needs none."""
 
 PROBE_EVERY_S = 2.0
 """Seconds between probes of a store that cannot save: members wait no longer than this once its disk has room again."""
