@@ -122,21 +122,8 @@ def see_no_refusal(opcode: int, payload: bytes) -> None:
     see(opcode != 8 and not payload.startswith(b'{"type":"refused"'), repr(payload))
 
 
-@dataclass
-class Arrival:
-    """Watches one member get the whole document: its bytes must be those that the first one got."""
-
-    expected: bytes
-    got: int = 0
-    is_done: bool = False
-
-    def take_document(self, piece: memoryview, *, is_last: bool) -> None:
-        """Compare a piece."""
-        see(self.expected.startswith(piece, self.got), "another document than the first one got")
-        self.got += len(piece)
-        if is_last:
-            see(self.got == len(self.expected), "the document is shorter than the first one's")
-            self.is_done = True
+class Newcomer:
+    """What both watchers of a member have in common that has come for the document alone."""
 
     def take_other(self, opcode: int, payload: bytes) -> bytes:
         """Nothing else matters; a browser would answer the server's question, and bring nothing."""
@@ -152,7 +139,24 @@ class Arrival:
 
 
 @dataclass
-class Collected:
+class Arrival(Newcomer):
+    """Watches one member get the whole document: its bytes must be those that the first one got."""
+
+    expected: bytes
+    got: int = 0
+    is_done: bool = False
+
+    def take_document(self, piece: memoryview, *, is_last: bool) -> None:
+        """Compare a piece."""
+        see(self.expected.startswith(piece, self.got), "another document than the first one got")
+        self.got += len(piece)
+        if is_last:
+            see(self.got == len(self.expected), "the document is shorter than the first one's")
+            self.is_done = True
+
+
+@dataclass
+class Collected(Newcomer):
     """Watches the first member, and keeps what it gets."""
 
     message: bytearray = field(default_factory=bytearray)
@@ -162,18 +166,6 @@ class Collected:
         """Keep a piece."""
         self.message += piece
         self.is_done = self.is_done or is_last
-
-    def take_other(self, opcode: int, payload: bytes) -> bytes:
-        """Nothing else matters."""
-        see_no_refusal(opcode, payload)
-        return b""
-
-    def takes_all(self) -> bool:
-        """Never: each frame is looked at."""
-        return False
-
-    def take_bytes(self, view: memoryview) -> None:
-        """Does not come."""
 
 
 def join_storm(target: Target, members: int, units: int) -> list[Row]:
